@@ -1,0 +1,152 @@
+package mp4
+
+import "time"
+
+// Kind is the type of a track's media.
+type Kind uint8
+
+const (
+	Other Kind = iota // time code, metadata, hint tracks and everything unknown
+	Video
+	Audio
+	Text // subtitles: wvtt, stpp, tx3g, and closed captions
+)
+
+// String returns "video", "audio", "text" or "other".
+func (k Kind) String() string {
+	switch k {
+	case Video:
+		return "video"
+	case Audio:
+		return "audio"
+	case Text:
+		return "text"
+	}
+	return "other"
+}
+
+// An Index tells where each sample of a file lies and when it plays.
+type Index struct {
+	Size   int64 // bytes of the file that the index was built from
+	Tracks []*Track
+}
+
+// Track returns the track with the given id, or nil.
+func (x *Index) Track(id uint32) *Track {
+	for _, t := range x.Tracks {
+		if t.ID == id {
+			return t
+		}
+	}
+	return nil
+}
+
+// A Track is one elementary stream of a file.
+type Track struct {
+	ID        uint32
+	Kind      Kind
+	Codec     string // FourCC of the sample entry: avc1 avc3 hvc1 hev1 av01 mp4a ac-3 ec-3 wvtt stpp …; of an encrypted entry, encv or enca
+	Timescale uint32 // ticks per second, never 0
+	Language  string // ISO 639-2/T, "und" if not told
+
+	Width, Height  uint16 // of the coded picture, as the sample entry says; video only
+	SARNum, SARDen uint32 // sample aspect ratio from pasp, else from the H.264 SPS, else 1:1; video only
+	Rotation       uint16 // clockwise degrees by which the picture must be turned to stand upright: 0, 90, 180 or 270; video only
+	SampleRate     uint32 // Hz, from the AudioSpecificConfig where there is one (output rate of HE-AAC); audio only
+	Channels       uint16 // from the AudioSpecificConfig, dac3 or dec3 where there is one; audio only
+	Bitrate        uint32 // bit/s from btrt or esds, else the mean over all samples
+
+	SampleEntry []byte // the whole sample entry box, to be copied into an init segment's stsd
+	Config      []byte // payload of avcC, hvcC, av1C, dac3 or dec3, or the AudioSpecificConfig; nil for other codecs
+
+	EditStart int64 // media time of the file that plays at presentation time 0; negative if the track starts late
+	EditEnd   int64 // presentation time at which the edit list ends the track; 0 if it ends with its last sample
+	FirstCTO  int32 // composition offset of the first sample
+
+	table table
+}
+
+// A Sample is one access unit: a video frame, an audio frame, a cue.
+type Sample struct {
+	Offset int64  // of its first byte in the file
+	Size   uint32 // bytes
+	DTS    uint64 // decode time in the file's own time line
+	CTO    int32  // composition offset; the presentation time is DTS + CTO - EditStart
+	Dur    uint32 // time to the next sample's DTS
+	Sync   bool   // decoding may start here
+}
+
+// An Extent is a contiguous range of a file.
+type Extent struct {
+	Offset, Length int64
+}
+
+// NumSamples returns the number of samples, at least 1 for an index built by
+// BuildIndex.
+func (t *Track) NumSamples() int { return t.table.n }
+
+// Sample returns sample i, counted from 0. It panics if i is out of range.
+// It decodes up to a block of samples: use AppendSamples for a run of them.
+func (t *Track) Sample(i int) Sample { return t.table.sample(i) }
+
+// AppendSamples appends samples [first, first+n) to dst. The range is cut to
+// the samples that exist.
+func (t *Track) AppendSamples(dst []Sample, first, n int) []Sample {
+	return t.table.appendSamples(dst, first, n)
+}
+
+// Extents returns the bytes of samples [first, first+n) in decoding order as
+// the fewest contiguous ranges. The range is cut to the samples that exist.
+func (t *Track) Extents(first, n int) []Extent {
+	return t.table.extents(first, n)
+}
+
+// Bytes returns the sum of the sizes of samples [first, first+n). The range is
+// cut to the samples that exist.
+func (t *Track) Bytes(first, n int) int64 {
+	return t.table.bytes(first, n)
+}
+
+// SampleAt returns the number of the last sample whose decode time, on the
+// presentation clock (DTS + FirstCTO - EditStart), is at or before p; 0 if
+// all are later.
+func (t *Track) SampleAt(p int64) int {
+	return t.table.at(p + t.EditStart - int64(t.FirstCTO))
+}
+
+// Lead is the length of media that is decoded before presentation time 0:
+// codec priming cut off by the edit list. It is 0 for a track that starts at 0
+// or later.
+func (t *Track) Lead() int64 { return max(0, t.EditStart-int64(t.FirstCTO)-int64(t.firstDTS())) }
+
+// Duration returns the presentation time at which the track ends.
+func (t *Track) Duration() int64 { return t.duration() }
+
+// DefaultFragment is the target duration of a fragment unless an asset says
+// otherwise: three GOPs of 2 s, as AMS cut them.
+const DefaultFragment = 6 * time.Second
+
+// A Fragment is a run of samples that starts with a sync sample.
+type Fragment struct {
+	First, N int   // its samples are [First, First+N)
+	Time     int64 // media time of its first sample: the name of the fragment in URLs and manifests
+	Decode   int64 // decode time of its first sample for tfdt: DTS moved so that the track's first sample has Decode == Time
+	Dur      int64 // to the next fragment's Time; for the last one to the end of the last sample shown
+	Bytes    int64 // sum of its sample sizes
+}
+
+// Fragments cuts the track into fragments. It is the one rule that everything
+// in openams follows: the first fragment starts with the first sample, and a
+// fragment ends before the first sync sample whose media time is at least
+// target after the fragment's Time. One millisecond early counts as on time,
+// because coarse timescales cannot say 6 s of every frame rate. For audio and
+// text every sample is a sync sample, so that all fragments but the last hold
+// the same number of frames if frames are equally long. Audio is not cut at
+// the video's times.
+//
+// A target of 0 or less means DefaultFragment.
+func (t *Track) Fragments(target time.Duration) []Fragment { return t.fragments(target) }
+
+// GOPs returns the groups of pictures in f, in the form of fragments: each
+// starts with a sync sample and holds the samples up to the next one.
+func (t *Track) GOPs(f Fragment) []Fragment { return t.gops(f) }
