@@ -1,0 +1,53 @@
+package ams
+
+import "time"
+
+// An Account is a media services account: the owner of everything below.
+// Its v3 address is SubscriptionID, ResourceGroup and Name.
+type Account struct {
+	ID             string // the account's guid, v3 mediaServiceId
+	SubscriptionID string
+	ResourceGroup  string
+	Name           string // unique in the server, 3-24 of [a-z0-9]
+	Location       string
+	Tags           map[string]string
+	Storage        []AccountStorage // one Primary, any number of Secondary
+	Created        time.Time
+	LastModified   time.Time
+	CreatedBy      string // client id of the creator, for systemData
+	LastModifiedBy string
+}
+
+// An AccountStorage attaches a storage account to a media services account.
+type AccountStorage struct {
+	Name    string // of the StorageAccount
+	Primary bool
+}
+
+// PrimaryStorage is the name of the storage account that new assets use.
+func (a *Account) PrimaryStorage() string {
+	for _, s := range a.Storage {
+		if s.Primary {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// HasStorage reports whether the storage account is attached to a.
+func (a *Account) HasStorage(name string) bool {
+	for _, s := range a.Storage {
+		if s.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// A StorageAccount is a blob endpoint's account: a name and two keys, either
+// of which signs requests and shared access signatures.
+type StorageAccount struct {
+	Name    string
+	Keys    [2][]byte // 64 random bytes each; encrypted at rest
+	Created time.Time
+}
