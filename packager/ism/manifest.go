@@ -1,0 +1,73 @@
+package ism
+
+// A Kind is the type of a Stream.
+type Kind uint8
+
+const (
+	Video Kind = iota + 1
+	Audio
+	Text
+)
+
+// String returns the name of the element: "video", "audio" or "textstream".
+func (k Kind) String() string {
+	switch k {
+	case Video:
+		return "video"
+	case Audio:
+		return "audio"
+	case Text:
+		return "textstream"
+	}
+	return "unknown"
+}
+
+// A Manifest is the content of one .ism.
+type Manifest struct {
+	ClientManifest         string   // clientManifestRelativePath; "" if none
+	Formats                string   // "mp4" (hand-made sets), "mp4-v3" (encoders); "" if not told
+	FragmentsPerHLSSegment int      // 0 if not told
+	Meta                   []Param  // other head metas, in order
+	Streams                []Stream // in order
+}
+
+// A Stream is one video, audio or textstream element. Zero values mean that the
+// manifest does not say.
+type Stream struct {
+	Kind       Kind
+	Src        string // file in the asset, never empty
+	Bitrate    int64  // bit/s
+	Language   string // as written: "eng", "en-us"
+	TrackID    uint32 // track_ID in the MP4
+	TrackName  string
+	TrackIndex string // .mpi file; opaque
+
+	Role          string // "alternate"; audio
+	Accessibility string // "description"; audio
+
+	DisplayName    string // text, as the next ones
+	Default        bool   // textIsDefault
+	Characteristic string // textHlsCharacteristic
+	Transcript     string // transcriptsrc: the .vtt that a .cmft was made from
+
+	Params []Param // all others, in order: outputFlag, armId, those of live archives
+}
+
+// A Param is a name and its value.
+type Param struct {
+	Name, Value string
+}
+
+// Sources returns the media files that the video and audio streams name, each
+// once, in the order of the manifest.
+func (m *Manifest) Sources() []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, s := range m.Streams {
+		if s.Kind != Text && !seen[s.Src] {
+			seen[s.Src] = true
+			names = append(names, s.Src)
+		}
+	}
+	return names
+}

@@ -1,0 +1,319 @@
+package packager
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/openams/openams/packager/ism"
+	"github.com/openams/openams/packager/mp4"
+)
+
+// maxFragment is the longest fragment in seconds. AMS refused more than "about
+// 20"; the second above allows for key frames that are late by a few frames.
+const maxFragment = 21
+
+// New builds the presentation that m describes. files holds the index of every
+// file that m.Sources names, by the name of the file in the asset; names are
+// matched exactly, then in any case. The error is always an *Error and names the
+// file or track and what is missing.
+func New(m *ism.Manifest, files map[string]*mp4.Index) (*Presentation, error) {
+	b := builder{files: files, used: map[*mp4.Track]bool{}}
+	for i := range m.Streams {
+		if err := b.add(&m.Streams[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(b.video)+len(b.audio) == 0 {
+		return nil, Errorf(MetadataNotFound, "the server manifest names no video and no audio")
+	}
+	p := &Presentation{Text: b.text, FragmentsPerTS: max(1, m.FragmentsPerHLSSegment)}
+	if err := b.videoTracks(p); err != nil {
+		return nil, err
+	}
+	b.audioTracks(p)
+	for _, t := range p.Tracks {
+		if err := t.settle(); err != nil {
+			return nil, err
+		}
+		for _, r := range t.Renditions {
+			last := r.Fragments[len(r.Fragments)-1]
+			p.Duration = max(p.Duration, last.Start+last.Length)
+		}
+	}
+	return p, nil
+}
+
+// MissingManifest explains that name (.ism) is not among the files of an asset,
+// and what the asset has instead. Its code is ResourceNotFound.
+func MissingManifest(name string, files []string) *Error {
+	var isms, mp4s []string
+	for _, f := range files {
+		switch lower := strings.ToLower(f); {
+		case strings.HasSuffix(lower, ".ism"):
+			isms = append(isms, f)
+		case strings.HasSuffix(lower, ".mp4"), strings.HasSuffix(lower, ".m4a"), strings.HasSuffix(lower, ".m4v"), strings.HasSuffix(lower, ".mov"):
+			mp4s = append(mp4s, f)
+		}
+	}
+	switch {
+	case len(isms) > 0:
+		return Errorf(ResourceNotFound, "the asset has no server manifest %q; it has %s", name, list(isms))
+	case len(mp4s) > 0:
+		return Errorf(ResourceNotFound, "the asset has no server manifest %q, so nothing says how its files play together; it has %d MP4 file(s) that could be streamed: %s. Encode the asset, or upload an .ism that names them as <video src=\"…\"/> and <audio src=\"…\"/>", name, len(mp4s), list(mp4s))
+	}
+	return Errorf(ResourceNotFound, "the asset has no server manifest %q and no MP4 file", name)
+}
+
+// list names at most five files.
+func list(names []string) string {
+	more := ""
+	if len(names) > 5 {
+		more = fmt.Sprintf(" and %d more", len(names)-5)
+		names = names[:5]
+	}
+	return strings.Join(names, ", ") + more
+}
+
+// A source is one stream of the .ism with the track that it names.
+type source struct {
+	stream *ism.Stream
+	*Rendition
+}
+
+type builder struct {
+	files        map[string]*mp4.Index
+	used         map[*mp4.Track]bool
+	video, audio []source
+	text         []TextTrack
+}
+
+func (b *builder) add(s *ism.Stream) error {
+	if s.Kind == ism.Text {
+		b.text = append(b.text, TextTrack{
+			Name: s.TrackName, File: s.Src, Bitrate: s.Bitrate, Language: s.Language,
+			DisplayName: s.DisplayName, Default: s.Default, Characteristic: s.Characteristic,
+		})
+		return nil
+	}
+	name, x := b.file(s.Src)
+	if x == nil {
+		return Errorf(StorageResourceNotFound, "the server manifest names %q, which is not in the asset", s.Src)
+	}
+	t, err := b.track(s, x)
+	if err != nil || t == nil {
+		return err
+	}
+	b.used[t] = true
+	codec, err := codecOf(t)
+	if err != nil {
+		code := VideoEncodingNotSupported
+		switch {
+		case t.Codec == "encv" || t.Codec == "enca":
+			code = InputProtectionNotSupported
+		case t.Kind == mp4.Audio:
+			code = AudioEncodingNotSupported
+		}
+		return Errorf(code, "%s: track %d: %v", s.Src, t.ID, err)
+	}
+	r := &Rendition{Bitrate: s.Bitrate, File: name, Media: t, Codec: codec}
+	if r.Bitrate == 0 {
+		r.Bitrate = max(1, int64(t.Bitrate))
+	}
+	if err := r.cut(); err != nil {
+		return err
+	}
+	if t.Kind == mp4.Video {
+		b.video = append(b.video, source{s, r})
+	} else {
+		b.audio = append(b.audio, source{s, r})
+	}
+	return nil
+}
+
+// file finds a file by the src of a stream, which may be percent-encoded or
+// start with "./".
+func (b *builder) file(src string) (string, *mp4.Index) {
+	names := []string{src, strings.TrimPrefix(src, "./")}
+	if u, err := url.PathUnescape(src); err == nil {
+		names = append(names, u)
+	}
+	for _, n := range names {
+		if x := b.files[n]; x != nil {
+			return n, x
+		}
+	}
+	found := ""
+	for f, x := range b.files {
+		// The least name, so that the choice does not hang on the order of a map.
+		if x != nil && strings.EqualFold(f, src) && (found == "" || f < found) {
+			found = f
+		}
+	}
+	return found, b.files[found]
+}
+
+// track finds the track of x that s names, or the first one of its kind that no
+// stream has taken yet. It returns nil for a repetition: a stream without
+// trackID of a file whose tracks are all taken.
+func (b *builder) track(s *ism.Stream, x *mp4.Index) (*mp4.Track, error) {
+	kind := mp4.Video
+	if s.Kind == ism.Audio {
+		kind = mp4.Audio
+	}
+	if s.TrackID != 0 {
+		t := x.Track(s.TrackID)
+		// Files that were remuxed keep their .ism but not always their track ids.
+		if t != nil && t.Kind == kind {
+			return t, nil
+		}
+	}
+	var has []string
+	n := 0
+	for _, t := range x.Tracks {
+		if t.Kind != kind {
+			has = append(has, t.Kind.String())
+			continue
+		}
+		if n++; !b.used[t] {
+			return t, nil
+		}
+	}
+	if n > 0 {
+		return nil, nil
+	}
+	if len(has) == 0 {
+		has = []string{"no track"}
+	}
+	return nil, Errorf(MetadataNotFound, "%s: the server manifest says it has %s, the file has %s", s.Src, kind, strings.Join(has, ", "))
+}
+
+// cut sets the fragments of r.
+func (r *Rendition) cut() error {
+	media := r.Media.Fragments(0)
+	if len(media) == 0 {
+		return Errorf(InputFormatNotSupported, "%s: track %d has no samples", r.File, r.Media.ID)
+	}
+	scale := r.Media.Timescale
+	r.Fragments = make([]Fragment, len(media))
+	for i, f := range media {
+		if f.Dur > maxFragment*int64(scale) {
+			return Errorf(KeyFrameIntervalTooLarge, "%s: no key frame for %.1f seconds after second %.1f; a fragment may last 20 seconds", r.File, seconds(f.Dur, scale), seconds(f.Time, scale))
+		}
+		start := Ticks(f.Time, scale)
+		r.Fragments[i] = Fragment{f, start, Ticks(f.Time+f.Dur, scale) - start}
+	}
+	return nil
+}
+
+func seconds(t int64, scale uint32) float64 { return float64(t) / float64(scale) }
+
+// videoTracks makes one Track of all video streams that have one trackName;
+// nearly always that is all of them, under the name "video".
+func (b *builder) videoTracks(p *Presentation) error {
+	for _, v := range b.video {
+		name := safeName(cmp.Or(v.stream.TrackName, "video"))
+		i := slices.IndexFunc(p.Tracks, func(t *Track) bool { return t.Name == name })
+		if i < 0 {
+			i = len(p.Tracks)
+			p.Tracks = append(p.Tracks, &Track{Name: name, Kind: mp4.Video, Language: language(v)})
+		}
+		t := p.Tracks[i]
+		t.Renditions = append(t.Renditions, v.Rendition)
+		if first := t.Renditions[0]; first != v.Rendition {
+			if err := mp4.Misaligned(first.Media, v.Media, 0); err != nil {
+				return Errorf(KeyFrameIntervalTooLarge, "%s and %s are not aligned: %v", first.File, v.File, err)
+			}
+		}
+	}
+	return nil
+}
+
+// audioTracks makes a Track of each audio stream, but of streams with one
+// trackName and language one Track with several renditions.
+func (b *builder) audioTracks(p *Presentation) {
+	taken := map[string]int{}
+	for _, t := range p.Tracks {
+		taken[strings.ToLower(t.Name)]++
+	}
+	for i, a := range b.audio {
+		lang := language(a)
+		if a.stream.TrackName != "" {
+			name := safeName(a.stream.TrackName)
+			same := slices.IndexFunc(p.Tracks, func(t *Track) bool {
+				return t.Kind == mp4.Audio && t.Name == name && strings.EqualFold(t.Language, lang) &&
+					t.Renditions[0].Media.Codec == a.Media.Codec
+			})
+			if same >= 0 {
+				p.Tracks[same].Renditions = append(p.Tracks[same].Renditions, a.Rendition)
+				continue
+			}
+		}
+		p.Tracks = append(p.Tracks, &Track{
+			Name: b.audioName(a, i, taken), Kind: mp4.Audio, Language: lang,
+			Role: a.stream.Role, Accessibility: a.stream.Accessibility,
+			Renditions: []*Rendition{a.Rendition},
+		})
+	}
+}
+
+// audioName is the trackName of the stream; for a stream without, "audio" if it
+// is the only one, else a name in the form of AMS's encoder, as
+// aac_eng_2_128041_2_1: codec, language, channels, bitrate, track id, and a
+// number that makes it unique.
+func (b *builder) audioName(a source, i int, taken map[string]int) string {
+	name := a.stream.TrackName
+	if name == "" {
+		name = "audio"
+		if len(b.audio) > 1 {
+			name = fmt.Sprintf("%s_%s_%d_%d_%d_1", codecName(a.Media.Codec), cmp.Or(language(a), "und"), a.Media.Channels, a.Bitrate, a.Media.ID)
+		}
+	}
+	name = safeName(name)
+	for n := name; ; {
+		key := strings.ToLower(n)
+		taken[key]++
+		if taken[key] == 1 {
+			return n
+		}
+		n = fmt.Sprintf("%s_%d", name, taken[strings.ToLower(name)])
+	}
+}
+
+func language(s source) string {
+	lang := cmp.Or(s.stream.Language, s.Media.Language)
+	if strings.EqualFold(lang, "und") {
+		return ""
+	}
+	return lang
+}
+
+// safeName replaces what a name may not hold because URLs and manifests give it
+// a meaning.
+func safeName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r) {
+			return '_'
+		}
+		return r
+	}, s)
+}
+
+// settle orders the renditions of t, makes their bitrates unique and completes
+// them.
+func (t *Track) settle() error {
+	if len(t.Renditions) > MaxRenditions {
+		return Errorf(FormatNotSupported, "track %q has %d quality levels; %d are allowed", t.Name, len(t.Renditions), MaxRenditions)
+	}
+	slices.SortStableFunc(t.Renditions, func(a, b *Rendition) int { return cmp.Compare(a.Bitrate, b.Bitrate) })
+	for i, r := range t.Renditions {
+		r.Track = t
+		if i > 0 {
+			r.Bitrate = max(r.Bitrate, t.Renditions[i-1].Bitrate+1)
+		}
+	}
+	return nil
+}
