@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+)
+
+// A config is everything that a user may set. Flags win over OPENAMS_…
+// variables, which win over the YAML file; the names are the same in all
+// three (OPENAMS_HTTPS_PORT is --https-port is https-port).
+type config struct {
+	Data          string   `koanf:"data"`
+	Listen        string   `koanf:"listen"`
+	Host          string   `koanf:"host"`
+	HTTPSPort     int      `koanf:"https-port"`
+	HTTPPort      int      `koanf:"http-port"`
+	BlobPort      int      `koanf:"blob-port"`
+	BlobTLSPort   int      `koanf:"blob-tls-port"`
+	StreamingPort int      `koanf:"streaming-port"`
+	TLSCert       string   `koanf:"tls-cert"`
+	TLSKey        string   `koanf:"tls-key"`
+	FFmpeg        string   `koanf:"ffmpeg"`
+	FFprobe       string   `koanf:"ffprobe"`
+	Workers       int      `koanf:"workers"`
+	InputHosts    []string `koanf:"allow-input-host"`
+	LogLevel      string   `koanf:"log-level"`
+	LogFormat     string   `koanf:"log-format"`
+}
+
+func serverFlags(f *pflag.FlagSet) {
+	f.String("data", "", "data folder; made when missing")
+	f.String("config", "", "YAML `FILE` with the same names as these flags")
+	f.String("listen", "127.0.0.1", "address to listen on; 0.0.0.0 for every interface")
+	f.String("host", "localhost", "host name that clients use, for certificates and published URLs")
+	f.Int("https-port", 8443, "management API, tokens; TLS (0: any free port, as for all ports)")
+	f.Int("http-port", 8080, "the same without TLS")
+	f.Int("blob-port", 10000, "blob storage")
+	f.Int("blob-tls-port", 10001, "blob storage with TLS")
+	f.Int("streaming-port", 8888, "streaming and keys, TLS and plain HTTP on one port")
+	f.String("tls-cert", "", "PEM `FILE` with a certificate chain to use instead of the generated one")
+	f.String("tls-key", "", "PEM `FILE` with the key of --tls-cert")
+	f.String("ffmpeg", "ffmpeg", "ffmpeg program")
+	f.String("ffprobe", "ffprobe", "ffprobe program")
+	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
+	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from (also by plain HTTP)")
+	f.String("log-level", "info", "debug, info, warn or error")
+	f.String("log-format", "auto", "text, json, or auto: text on a terminal")
+}
+
+// loadConfig layers flags over environment over file, refusing names that
+// mean nothing: a misspelt setting must not be silently without effect.
+func loadConfig(flags *pflag.FlagSet) (*config, error) {
+	k := koanf.New("\x00") // no nesting: a key is a flag's name
+	known := func(name string) bool {
+		f := flags.Lookup(name)
+		return f != nil && name != "config" && name != "help"
+	}
+	path, _ := flags.GetString("config")
+	if path == "" {
+		path = os.Getenv("OPENAMS_CONFIG")
+	}
+	if path != "" {
+		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+			return nil, fmt.Errorf("configuration file %s: %w", path, err)
+		}
+		for _, key := range k.Keys() {
+			if key = strings.ReplaceAll(key, "\x00", "."); !known(key) {
+				return nil, fmt.Errorf("configuration file %s: unknown key %q", path, key)
+			}
+		}
+	}
+	var unknown []string
+	err := k.Load(env.Provider("\x00", env.Opt{Prefix: "OPENAMS_", TransformFunc: func(key, value string) (string, any) {
+		name := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, "OPENAMS_")), "_", "-")
+		switch {
+		case name == "config", strings.HasPrefix(name, "test-"): // OPENAMS_TEST_… belong to the tests
+			return "", nil
+		case !known(name):
+			unknown = append(unknown, key)
+			return "", nil
+		case flags.Lookup(name).Value.Type() == "stringSlice":
+			return name, strings.Split(value, ",")
+		}
+		return name, value
+	}}), nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return nil, fmt.Errorf("unknown setting in the environment: %s", strings.Join(unknown, ", "))
+	}
+	if err := k.Load(posflag.Provider(flags, "\x00", k), nil); err != nil {
+		return nil, err
+	}
+	var c config
+	if err := k.Unmarshal("", &c); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return &c, c.validate()
+}
+
+func (c *config) validate() error {
+	if c.Data == "" {
+		return fmt.Errorf("which data folder? Say --data DIR (or OPENAMS_DATA)")
+	}
+	var err error
+	if c.Data, err = filepath.Abs(c.Data); err != nil {
+		return err
+	}
+	if net.ParseIP(c.Listen) == nil {
+		return fmt.Errorf("--listen %q is not an IP address", c.Listen)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("--tls-cert and --tls-key belong together")
+	}
+	if c.Workers < 0 || c.Workers > 256 {
+		return fmt.Errorf("--workers %d is not between 0 and 256", c.Workers)
+	}
+	for name, port := range map[string]int{"https-port": c.HTTPSPort, "http-port": c.HTTPPort, "blob-port": c.BlobPort, "blob-tls-port": c.BlobTLSPort, "streaming-port": c.StreamingPort} {
+		if port < 0 || port > 65535 {
+			return fmt.Errorf("--%s %s is not a port", name, strconv.Itoa(port))
+		}
+	}
+	return nil
+}
