@@ -1,0 +1,14 @@
+// Package ffmpeg runs ffmpeg and ffprobe for the encoder and for whoever needs
+// to know what a media file holds: arguments in; progress, a probe result or an
+// error out. It knows no preset, no asset and no job.
+//
+// # Containment
+//
+//   - No shell: arguments reach the program as they are.
+//   - Input opens local files only (protocols file and pipe), and only by
+//     demuxers that read nothing but that file: a playlist or a concat script
+//     that names other files is refused as not being media.
+//   - A child runs in a process group of its own. It is killed when the context
+//     ends and, on Linux, when this process dies, however that happens.
+//   - What a child prints is read to the end but kept only in part.
+package ffmpeg

@@ -1,0 +1,194 @@
+package ffmpeg
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Progress is how far a run of ffmpeg has come.
+type Progress struct {
+	Time  time.Duration // of the output made so far; never falls
+	Frame int64         // frames of the first video output so far
+}
+
+// An Error is a run of ffmpeg or ffprobe that did not succeed.
+type Error struct {
+	Program string // base name of the program
+	Exit    int    // exit status; -1 if a signal ended it
+	Tail    string // the end of what it printed to stderr, at most 8 KiB
+}
+
+// Error returns what the program said last.
+func (e *Error) Error() string {
+	said := e.Cause()
+	if said == "" {
+		said = "no message"
+	}
+	return fmt.Sprintf("%s: exit status %d: %s", e.Program, e.Exit, said)
+}
+
+// Cause returns the first line of Tail that names a reason, without the address
+// of the object that printed it.
+func (e *Error) Cause() string {
+	for line := range strings.Lines(e.Tail) {
+		if line = plain(line); line != "" {
+			return line
+		}
+	}
+	return ""
+}
+
+// plain strips "[h264 @ 0x55…] " from a line of the log, and drops lines that
+// say nothing on their own.
+func plain(line string) string {
+	line = strings.TrimSpace(line)
+	for strings.HasPrefix(line, "[") {
+		_, rest, ok := strings.Cut(line, "] ")
+		if !ok {
+			return ""
+		}
+		line = rest
+	}
+	if strings.HasPrefix(line, "Last message repeated") {
+		return ""
+	}
+	return strings.TrimSuffix(line, ".")
+}
+
+// Run runs ffmpeg with the given arguments and waits for it. onProgress, which
+// may be nil, is called about twice a second from the calling goroutine's
+// child; calls do not overlap and end before Run returns. The error is an
+// *Error if ffmpeg failed, ctx's error if ctx ended first.
+//
+// An exit status of 0 does not mean that the output is whole: ffmpeg also exits
+// with 0 after many kinds of damage unless told otherwise (-xerror).
+func (t Tools) Run(ctx context.Context, args []string, onProgress func(Progress)) error {
+	args = append([]string{"-hide_banner", "-nostdin", "-v", "error", "-progress", "pipe:1", "-stats_period", "0.5"}, args...)
+	return t.stream(ctx, t.FFmpeg, args, func(r io.Reader) error {
+		return readProgress(r, onProgress)
+	})
+}
+
+// readProgress reads key=value lines, blocks of which end with progress=.
+func readProgress(r io.Reader, report func(Progress)) error {
+	var p Progress
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), "=")
+		switch key {
+		case "frame":
+			if n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+				p.Frame = max(p.Frame, n)
+			}
+		case "out_time_us": // N/A before the first packet
+			if us, err := strconv.ParseInt(value, 10, 64); err == nil && us < int64(maxDuration/time.Microsecond) {
+				p.Time = max(p.Time, time.Duration(us)*time.Microsecond)
+			}
+		case "progress":
+			if report != nil {
+				report(p)
+			}
+		}
+	}
+	return lines.Err()
+}
+
+// maxOutput bounds what output returns.
+const maxOutput = 16 << 20
+
+// output runs a program and returns what it printed to stdout.
+func (t Tools) output(ctx context.Context, program string, args ...string) ([]byte, error) {
+	var out bytes.Buffer
+	err := t.stream(ctx, program, args, func(r io.Reader) error {
+		n, err := out.ReadFrom(io.LimitReader(r, maxOutput))
+		if err == nil && n == maxOutput {
+			err = fmt.Errorf("%s printed more than %d bytes", program, maxOutput)
+		}
+		return err
+	})
+	return out.Bytes(), err
+}
+
+// stream runs a program and hands its stdout to read, which may stop early: the
+// rest is discarded.
+func (t Tools) stream(ctx context.Context, program string, args []string, read func(io.Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	stderr := &tail{limit: 8 << 10}
+	cmd.Stderr = stderr
+	cmd.WaitDelay = time.Second // for the pipes, should a grandchild hold them
+	ownGroup(cmd)
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+
+	// The kernel kills the child when the thread that started it ends, so the
+	// thread has to live until the child has been waited for.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if t.Nice != 0 && program == t.FFmpeg {
+		lower(cmd.Process, t.Nice)
+	}
+	readErr := read(stdout)
+	io.Copy(io.Discard, stdout) // a full pipe would stop the program
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if exit, ok := err.(*exec.ExitError); ok {
+		return &Error{Program: base(program), Exit: exit.ExitCode(), Tail: stderr.String()}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", base(program), err)
+	}
+	return readErr
+}
+
+func base(program string) string { return program[strings.LastIndexByte(program, os.PathSeparator)+1:] }
+
+// tail keeps the last bytes written to it, from the start of a line.
+type tail struct {
+	limit int
+
+	mu  sync.Mutex
+	buf []byte
+	cut bool
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p[max(0, len(p)-t.limit):]...)
+	if extra := len(t.buf) - t.limit; extra > 0 {
+		t.buf = append(t.buf[:0], t.buf[extra:]...)
+		t.cut = true
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.buf
+	if i := bytes.IndexByte(b, '\n'); t.cut && i >= 0 {
+		b = b[i+1:]
+	}
+	return strings.ToValidUTF8(string(b), "?")
+}

@@ -1,0 +1,96 @@
+package ffmpeg
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// Tools are the programs to run.
+type Tools struct {
+	FFmpeg  string // path of ffmpeg
+	FFprobe string // path of ffprobe
+	Nice    int    // added to the niceness of ffmpeg, so that serving goes before encoding; 0 leaves it
+}
+
+// Find looks for both programs. An empty name stands for "ffmpeg" or "ffprobe"
+// in the search path.
+func Find(ffmpeg, ffprobe string) (Tools, error) {
+	t := Tools{FFmpeg: ffmpeg, FFprobe: ffprobe}
+	for _, p := range []struct {
+		path *string
+		name string
+	}{{&t.FFmpeg, "ffmpeg"}, {&t.FFprobe, "ffprobe"}} {
+		if *p.path == "" {
+			*p.path = p.name
+		}
+		found, err := exec.LookPath(*p.path)
+		if err != nil {
+			return Tools{}, fmt.Errorf("%s is not installed (Debian and Ubuntu: apt install ffmpeg): %w", p.name, err)
+		}
+		*p.path = found
+	}
+	return t, nil
+}
+
+// needs lists what the encoder's command lines use, by the option of ffmpeg
+// that lists it.
+var needs = []struct {
+	option string
+	names  []string
+}{
+	{"-encoders", []string{"libx264", "aac"}},
+	{"-filters", []string{"scale", "fps", "bwdif", "zscale", "tonemap", "aresample", "join", "split", "setsar"}},
+	{"-muxers", []string{"mp4", "null"}},
+}
+
+// Check runs ffmpeg to learn its version and returns an error that names
+// everything the encoder needs and this build does not have.
+func (t Tools) Check(ctx context.Context) (version string, err error) {
+	out, err := t.output(ctx, t.FFmpeg, "-hide_banner", "-version")
+	if err != nil {
+		return "", err
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	version, _, _ = strings.Cut(strings.TrimPrefix(first, "ffmpeg version "), " ")
+	var missing []string
+	for _, need := range needs {
+		out, err := t.output(ctx, t.FFmpeg, "-hide_banner", need.option)
+		if err != nil {
+			return version, err
+		}
+		have := map[string]bool{}
+		for line := range bytes.Lines(out) {
+			if f := strings.Fields(string(line)); len(f) > 1 {
+				have[f[1]] = true
+			}
+		}
+		for _, name := range need.names {
+			if !have[name] {
+				missing = append(missing, strings.TrimSuffix(strings.TrimPrefix(need.option, "-"), "s")+" "+name)
+			}
+		}
+	}
+	if missing != nil {
+		return version, fmt.Errorf("%s (version %s) lacks %s", t.FFmpeg, version, strings.Join(missing, ", "))
+	}
+	return version, nil
+}
+
+// demuxers are the readers that a file from outside may be given to. None of
+// them opens a second file. Images are missing on purpose: a still is no input
+// of an encode.
+const demuxers = "mov,matroska,webm,mpegts,mpeg,mpegvideo,avi,asf,flv,mxf,gxf,wtv,nut,ogg,dv,ivf,rm," +
+	"h264,hevc,m4v,vc1,obu,av1,dnxhd,dirac,yuv4mpegpipe," +
+	"wav,w64,aiff,au,caf,mp3,aac,ac3,eac3,dts,dtshd,truehd,flac,amr,amrnb,amrwb,ape,wv,tta"
+
+// Input returns the arguments that open the local file path as the next input
+// of ffmpeg or ffprobe, after the given input options.
+func Input(path string, options ...string) []string {
+	return append(options, "-protocol_whitelist", "file,pipe", "-format_whitelist", demuxers, "-i", File(path))
+}
+
+// File names a local file so that no character of its name means anything.
+func File(path string) string { return "file:" + path }
