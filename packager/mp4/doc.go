@@ -8,7 +8,8 @@
 //
 // Every time is a number of ticks of the track's Timescale. For a sample:
 //
-//   - DTS is its decode time as the file says, 0 for the first sample;
+//   - DTS is its decode time as the file says: 0 for the first sample of a
+//     progressive file, tfdt in a fragmented one;
 //   - the presentation time is DTS + CTO - EditStart: the time on the common
 //     clock of all tracks, where 0 is the start of the presentation. It is
 //     negative for what a player decodes but does not show, as AAC priming;

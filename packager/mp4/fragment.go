@@ -1,14 +1,135 @@
 package mp4
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-func (t *Track) firstDTS() uint64                          { return 0 }
-func (t *Track) duration() int64                           { return 0 }
-func (t *Track) fragments(target time.Duration) []Fragment { return nil }
-func (t *Track) gops(f Fragment) []Fragment                { return nil }
+// firstDTS returns the decode time of the first sample.
+func (t *Track) firstDTS() int64 {
+	if t.table.n == 0 {
+		return 0
+	}
+	return int64(t.table.sample(0).DTS)
+}
+
+// shift is what turns DTS + CTO into media time.
+func (t *Track) shift() int64 { return t.Lead() - t.EditStart }
+
+// ticks converts a duration to the track's timescale.
+func (t *Track) ticks(d time.Duration) int64 {
+	ts := int64(t.Timescale)
+	return int64(d/time.Second)*ts + int64(d%time.Second)*ts/int64(time.Second)
+}
+
+func (t *Track) fragments(target time.Duration) []Fragment {
+	if target <= 0 {
+		target = DefaultFragment
+	}
+	least := max(1, t.ticks(target)-t.ticks(time.Millisecond))
+	return t.cut(0, t.table.n, least)
+}
+
+func (t *Track) gops(f Fragment) []Fragment {
+	first, n := t.table.clip(f.First, f.N)
+	if n <= 0 {
+		return nil
+	}
+	return t.cut(first, first+n, 1)
+}
+
+// cut cuts samples [first, end) before the first sync sample that is at least
+// least ticks after the start of the piece before.
+func (t *Track) cut(first, end int, least int64) []Fragment {
+	if first >= end {
+		return nil
+	}
+	shift := t.shift()
+	decode := shift + int64(t.FirstCTO)
+	var list []Fragment
+	add := func(p syncPoint) {
+		f := Fragment{First: p.sample, Time: p.dts + p.cto + shift, Decode: p.dts + decode, Bytes: p.sum}
+		if k := len(list) - 1; k >= 0 {
+			list[k].N = f.First - list[k].First
+			list[k].Dur = f.Time - list[k].Time
+			list[k].Bytes = f.Bytes - list[k].Bytes
+		}
+		list = append(list, f)
+	}
+
+	c := t.table.from(first)
+	sum := c.sum
+	c.next()
+	add(syncPoint{first, int64(c.last.DTS), int64(c.last.CTO), sum})
+	if t.table.even {
+		for cto := int64(t.FirstCTO); ; {
+			// The sample before the first one that is late enough, then that one.
+			c := t.table.at(list[len(list)-1].Time - shift - cto + least - 1)
+			if c.i >= end || c.i <= list[len(list)-1].First {
+				break
+			}
+			sum := c.sum
+			i := c.i
+			c.next()
+			add(syncPoint{i, int64(c.last.DTS), cto, sum})
+		}
+	} else {
+		t.table.points(func(p syncPoint) bool {
+			if p.sample > first && p.sample < end && p.dts+p.cto+shift-list[len(list)-1].Time >= least {
+				add(p)
+			}
+			return p.sample < end
+		})
+	}
+
+	last := &list[len(list)-1]
+	last.N = end - last.First
+	last.Bytes = t.table.sumBefore(end) - last.Bytes
+	last.Dur = t.pieceEnd(end) - last.Time
+	return list
+}
+
+// pieceEnd returns the media time at which the samples before end stop: the
+// time of sample end, which starts a GOP, or the end of the track.
+func (t *Track) pieceEnd(end int) int64 {
+	if end < t.table.n {
+		s := t.table.sample(end)
+		return int64(s.DTS) + int64(s.CTO) + t.shift()
+	}
+	last := t.table.sample(end - 1)
+	shown := t.Duration() + t.Lead()
+	if begin := int64(last.DTS) + int64(last.CTO) + t.shift(); shown <= begin-int64(last.Dur) {
+		return t.mediaEnd + t.shift() // the edit list ends before these samples
+	}
+	return shown
+}
+
+func (t *Track) duration() int64 {
+	end := t.mediaEnd - t.EditStart
+	if t.EditEnd > 0 {
+		return min(end, t.EditEnd)
+	}
+	return end
+}
 
 // Misaligned compares the fragments of two video tracks, which may have
 // different timescales, and describes the first difference: which fragment
 // starts where in each. It returns nil if players can switch between the
 // tracks at every fragment.
-func Misaligned(a, b *Track, target time.Duration) error { return nil }
+func Misaligned(a, b *Track, target time.Duration) error {
+	fa, fb := a.Fragments(target), b.Fragments(target)
+	for i := range min(len(fa), len(fb)) {
+		// One tick of the coarser timescale is rounding.
+		x, y := a.seconds(fa[i].Time-a.Lead()), b.seconds(fb[i].Time-b.Lead())
+		if d := x - y; max(d, -d) > 1.001/float64(min(a.Timescale, b.Timescale)) {
+			return fmt.Errorf("fragment %d starts at %.3f s in one and at %.3f s in the other", i+1, x, y)
+		}
+	}
+	if len(fa) != len(fb) {
+		return fmt.Errorf("one has %d fragments (%.3f s), the other %d (%.3f s)",
+			len(fa), a.seconds(a.Duration()), len(fb), b.seconds(b.Duration()))
+	}
+	return nil
+}
+
+func (t *Track) seconds(ticks int64) float64 { return float64(ticks) / float64(t.Timescale) }

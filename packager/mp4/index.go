@@ -47,7 +47,7 @@ type Track struct {
 	Kind      Kind
 	Codec     string // FourCC of the sample entry: avc1 avc3 hvc1 hev1 av01 mp4a ac-3 ec-3 wvtt stpp …; of an encrypted entry, encv or enca
 	Timescale uint32 // ticks per second, never 0
-	Language  string // ISO 639-2/T, "und" if not told
+	Language  string // ISO 639-2, "und" if not told
 
 	Width, Height  uint16 // of the coded picture, as the sample entry says; video only
 	SARNum, SARDen uint32 // sample aspect ratio from pasp, else from the H.264 SPS, else 1:1; video only
@@ -57,13 +57,14 @@ type Track struct {
 	Bitrate        uint32 // bit/s from btrt or esds, else the mean over all samples
 
 	SampleEntry []byte // the whole sample entry box, to be copied into an init segment's stsd
-	Config      []byte // payload of avcC, hvcC, av1C, dac3 or dec3, or the AudioSpecificConfig; nil for other codecs
+	Config      []byte // payload of avcC, hvcC, av1C, vpcC, dac3, dec3, dOps, dfLa or vttC, or the AudioSpecificConfig; nil for other codecs
 
 	EditStart int64 // media time of the file that plays at presentation time 0; negative if the track starts late
 	EditEnd   int64 // presentation time at which the edit list ends the track; 0 if it ends with its last sample
 	FirstCTO  int32 // composition offset of the first sample
 
-	table table
+	mediaEnd int64 // greatest DTS + CTO + Dur of all samples
+	table    table
 }
 
 // A Sample is one access unit: a video frame, an audio frame, a cue.
@@ -81,8 +82,8 @@ type Extent struct {
 	Offset, Length int64
 }
 
-// NumSamples returns the number of samples, at least 1 for an index built by
-// BuildIndex.
+// NumSamples returns the number of samples. It is 0 for an empty track and for
+// uncompressed audio, which no protocol streams and which is not indexed.
 func (t *Track) NumSamples() int { return t.table.n }
 
 // Sample returns sample i, counted from 0. It panics if i is out of range.
@@ -111,13 +112,17 @@ func (t *Track) Bytes(first, n int) int64 {
 // presentation clock (DTS + FirstCTO - EditStart), is at or before p; 0 if
 // all are later.
 func (t *Track) SampleAt(p int64) int {
-	return t.table.at(p + t.EditStart - int64(t.FirstCTO))
+	if t.table.n == 0 {
+		return 0
+	}
+	c := t.table.at(p + t.EditStart - int64(t.FirstCTO))
+	return c.i - 1
 }
 
 // Lead is the length of media that is decoded before presentation time 0:
 // codec priming cut off by the edit list. It is 0 for a track that starts at 0
 // or later.
-func (t *Track) Lead() int64 { return max(0, t.EditStart-int64(t.FirstCTO)-int64(t.firstDTS())) }
+func (t *Track) Lead() int64 { return max(0, t.EditStart-int64(t.FirstCTO)-t.firstDTS()) }
 
 // Duration returns the presentation time at which the track ends.
 func (t *Track) Duration() int64 { return t.duration() }
@@ -148,5 +153,6 @@ type Fragment struct {
 func (t *Track) Fragments(target time.Duration) []Fragment { return t.fragments(target) }
 
 // GOPs returns the groups of pictures in f, in the form of fragments: each
-// starts with a sync sample and holds the samples up to the next one.
+// starts with a sync sample and holds the samples up to the next one. To list
+// those of the whole track, pass a Fragment of all its samples.
 func (t *Track) GOPs(f Fragment) []Fragment { return t.gops(f) }
