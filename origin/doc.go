@@ -1,0 +1,24 @@
+// Package origin is a streaming endpoint: players ask it for manifests,
+// playlists, segments and files under the URL of a streaming locator, in the
+// URL grammar of Azure Media Services, and get what the packager makes of the
+// asset's files.
+//
+// It owns the URLs, the resolution of a locator to files, the caches, and HTTP
+// as players and CDNs know it: entity tags, ranges, CORS, cache lifetimes and
+// MPE_ error codes. How a manifest or a segment looks is the packager's
+// business, which locators exist is the account's, and where bytes lie is
+// blob's.
+//
+// # Invariants
+//
+//   - A locator that was deleted or ran out, and an endpoint that was stopped,
+//     serve nothing from the next request on.
+//   - One answer is made of one version of an asset: manifests and segments
+//     carry an entity tag of the versions of all files that they are made of,
+//     and a file that changed meanwhile is never mixed with the index of its
+//     predecessor.
+//   - Segments depend on nothing but the asset's files and the path, so that a
+//     CDN may keep them.
+//   - Memory is bounded: presentations by bytes, texts by bytes, open files by
+//     count, URLs by length.
+package origin

@@ -1,0 +1,56 @@
+package origin
+
+import (
+	"net/http"
+
+	"github.com/openams/openams/packager"
+)
+
+// Codes of errors that the packager never meets. Like all of them they are
+// those of AMS (documented: streaming endpoint error codes), but the last two,
+// for which AMS had none: its stopped endpoint had no address at all, and a
+// wrong method met another front end.
+const (
+	EncryptionNotSpecified  packager.Code = "MPE_ENC_ENCRYPTION_NOT_SPECIFIED_IN_URL"
+	OutputFormatBlocked     packager.Code = "MPE_OUTPUT_FORMAT_BLOCKED"
+	EncryptionNotInPolicy   packager.Code = "MPE_ENC_ENCRYPTION_NOT_SET_IN_DELIVERY_POLICY"
+	FilterNotFound          packager.Code = "MPE_EGRESS_FILTER_NOT_FOUND"
+	EncryptionNotSupported  packager.Code = "MPE_ENCRYPTION_NOT_SUPPORTED"
+	OutputProtectionMissing packager.Code = "MPE_OUTPUT_PROTECTION_FORMAT_NOT_SUPPORTED"
+	InvalidRange            packager.Code = "MPE_STORAGE_INVALID_RANGE"
+	StorageFailure          packager.Code = "MPE_STORAGE_FAILURE"
+	EndpointStopped         packager.Code = "StreamingEndpointStopped"
+	MethodNotAllowed        packager.Code = "MethodNotAllowed"
+)
+
+// statuses is the HTTP status of every code but those of 415.
+var statuses = map[packager.Code]int{
+	packager.BadURLSyntax:              http.StatusBadRequest,
+	EncryptionNotSpecified:             http.StatusBadRequest,
+	OutputFormatBlocked:                http.StatusForbidden,
+	EncryptionNotInPolicy:              http.StatusForbidden,
+	packager.ResourceNotFound:          http.StatusNotFound,
+	packager.TrackNotFound:             http.StatusNotFound,
+	packager.MediaEntryNotFound:        http.StatusNotFound,
+	packager.FragmentTimestampNotFound: http.StatusNotFound,
+	packager.MetadataNotFound:          http.StatusNotFound,
+	packager.StorageResourceNotFound:   http.StatusNotFound,
+	FilterNotFound:                     http.StatusNotFound,
+	MethodNotAllowed:                   http.StatusMethodNotAllowed,
+	InvalidRange:                       http.StatusRequestedRangeNotSatisfiable,
+	StorageFailure:                     http.StatusInternalServerError,
+	EndpointStopped:                    http.StatusServiceUnavailable,
+}
+
+// status is the HTTP status that a code is answered with. All codes about
+// media and formats that cannot be served have 415.
+func status(c packager.Code) int {
+	if s, ok := statuses[c]; ok {
+		return s
+	}
+	return http.StatusUnsupportedMediaType
+}
+
+func errorf(code packager.Code, format string, args ...any) error {
+	return packager.Errorf(code, format, args...)
+}
