@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	media "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/mediaservices/armmediaservices/v3"
+)
+
+func TestDataFolderIsPrivateAndStable(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	first, err := os.ReadFile(filepath.Join(s.dir, "endpoints.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	out, err := exec.Command(binary, "serve", "--data", s.dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "in use") {
+		t.Errorf("a second server on the folder: %v, %s", err, out)
+	}
+
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		if status := s.status(t, s.ManagementHTTP+path); status != http.StatusOK {
+			t.Errorf("%s answers %d", path, status)
+		}
+	}
+
+	err = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if rel, _ := filepath.Rel(s.dir, path); info.Mode().Perm()&0o077 != 0 && !strings.HasPrefix(rel, "blobs") && rel != "tls/ca.pem" {
+			t.Errorf("%s has mode %v: others may read it", rel, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s.stop(t)
+	if _, err := os.Stat(filepath.Join(s.dir, "endpoints.json")); err == nil {
+		t.Error("endpoints.json outlived the server")
+	}
+	if strings.Contains(s.log.String(), s.ClientSecret) || strings.Contains(s.log.String(), s.StorageKeys[0]) {
+		t.Error("the log holds a secret")
+	}
+
+	again := start(t, s.dir)
+	second, err := os.ReadFile(filepath.Join(s.dir, "endpoints.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b map[string]any
+	if json.Unmarshal(first, &a) != nil || json.Unmarshal(second, &b) != nil {
+		t.Fatal("endpoints.json is not JSON")
+	}
+	for _, key := range []string{"tenantId", "clientId", "clientSecret", "readerClientSecret", "subscriptionId", "accountKey"} {
+		if a[key] != b[key] || a[key] == "" {
+			t.Errorf("%s changed over a restart", key)
+		}
+	}
+	again.stop(t)
+}
+
+func TestUnknownSettingsAreRefused(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "openams.yaml")
+	if err := os.WriteFile(file, []byte("https-port: 0\nhttps-prot: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, cmd := range map[string]*exec.Cmd{
+		"https-prot":         exec.Command(binary, "serve", "--data", t.TempDir(), "--config", file),
+		"OPENAMS_HTTPS_PROT": exec.Command(binary, "serve", "--data", t.TempDir()),
+		"--nonsense":         exec.Command(binary, "serve", "--nonsense"),
+		"--data":             exec.Command(binary, "serve"),
+	} {
+		if strings.HasPrefix(want, "OPENAMS") {
+			cmd.Env = append(os.Environ(), want+"=1")
+		}
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("want a refusal that names %s, got %v: %s", want, err, out)
+		}
+	}
+}
+
+// TestKilledWhileEncoding kills the whole server in the middle of a job, more
+// than once, and expects the job to end Finished with one set of outputs.
+func TestKilledWhileEncoding(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	c := newSDK(t, s, s.ClientID, s.ClientSecret)
+	c.createAsset(t, "in")
+	c.createAsset(t, "out")
+	c.upload(t, "in", clip(t, "kill.mp4", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25:duration=40",
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"))
+	c.createTransform(t, "abr", media.EncoderNamedPresetAdaptiveStreaming)
+	c.submit(t, "abr", "j", "in", "out")
+	for range 2 {
+		waitProcessing(t, c)
+		s.kill(t)
+		restarted := time.Now()
+		s = start(t, s.dir)
+		c = newSDK(t, s, s.ClientID, s.ClientSecret)
+		waitProcessing(t, c)
+		if d := time.Since(restarted); d > 30*time.Second {
+			t.Errorf("the task ran again only %s after the kill", d)
+		}
+	}
+	if job := c.await(t, "abr", "j", 5*time.Minute); *job.Properties.State != media.JobStateFinished {
+		t.Fatalf("job ended %s", *job.Properties.State)
+	}
+	c.publish(t, "l", "out", "Predefined_ClearStreamingOnly")
+	names := c.blobs(t, "out")
+	var manifests int
+	for _, n := range names {
+		if strings.HasSuffix(n, ".ism") {
+			manifests++
+		}
+	}
+	if manifests != 1 {
+		t.Errorf("%d server manifests after two kills, want 1: %q", manifests, names)
+	}
+	seen := map[string]bool{} // two attempts would write rungs of one size twice
+	for _, n := range names {
+		if parts := strings.Split(n, "_"); strings.HasSuffix(n, ".mp4") && len(parts) > 2 {
+			if size := parts[1]; seen[size] {
+				t.Errorf("two files of size %s: %q", size, names)
+			} else {
+				seen[size] = true
+			}
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Join(s.dir, "scratch")); len(left) > 0 {
+		t.Errorf("scratch still holds %d entries", len(left))
+	}
+}
+
+// waitProcessing waits until a worker runs the job "j" and has made progress.
+func waitProcessing(t *testing.T, c *sdk) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		j, err := c.jobs.Get(context.Background(), c.ResourceGroup, c.AccountName, "abr", "j", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := j.Properties.Outputs[0].GetJobOutput()
+		switch *j.Properties.State {
+		case media.JobStateProcessing:
+			if *out.Progress > 0 {
+				return
+			}
+		case media.JobStateFinished, media.JobStateError, media.JobStateCanceled:
+			t.Fatalf("the job ended %s before it could be killed: take a longer clip", *j.Properties.State)
+		}
+	}
+	t.Fatal("the job did not run within a minute")
+}
+
+func TestDemoPlaysEverything(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(binary, "demo", "--exit", "--https-port", "0", "--http-port", "0", "--blob-port", "0", "--blob-tls-port", "0", "--streaming-port", "0", clip(t, "demo.mp4"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("demo: %v\n%s", err, out)
+	}
+	for _, want := range []string{"ok     Hls", "ok     Dash", "ok     SmoothStreaming", "ok     Download", "Everything played"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	broken := filepath.Join(t.TempDir(), "broken.mp4")
+	if err := os.WriteFile(broken, []byte("this is not a film"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err = exec.Command(binary, "demo", "--exit", broken).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "Content") {
+		t.Errorf("demo of a text file: %v\n%s", err, out)
+	}
+}
+
+// blobs lists the names of the files of an asset.
+func (c *sdk) blobs(t testing.TB, asset string) []string {
+	t.Helper()
+	ctx := context.Background()
+	a, err := c.assets.Get(ctx, c.ResourceGroup, c.AccountName, asset, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for pager := c.storage(t).ServiceClient().NewContainerClient(*a.Properties.Container).NewListBlobsFlatPager(nil); pager.More(); {
+		page, err := pager.NextPage(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range page.Segment.BlobItems {
+			names = append(names, *b.Name)
+		}
+	}
+	return names
+}
+
+func (s *server) get(t testing.TB, url string) (int, []byte) {
+	t.Helper()
+	resp, err := s.http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, body
+}
