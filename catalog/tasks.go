@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openams/openams/ams"
+)
+
+// A TaskRecord is a task with what the queue alone needs to know of it. What
+// the numbers mean is jobqueue's business.
+type TaskRecord struct {
+	ams.Task
+	Worker    string    // who has the task; empty while Queued
+	LeaseEnd  time.Time // when the worker is taken for dead
+	NotBefore time.Time // not to be claimed earlier
+	Failures  int       // attempts that ended in a transient failure
+	Crashes   int       // attempts whose worker vanished
+
+	job  int64 // seq of the job
+	rank int
+}
+
+var tasks = table[TaskRecord]{
+	name: "tasks", what: "task",
+	columns: []column[TaskRecord]{
+		{name: "job", at: func(r *TaskRecord) any { return &r.job }},
+		{name: "id", at: func(r *TaskRecord) any { return &r.ID }},
+		{name: "position", at: func(r *TaskRecord) any { return &r.Index }},
+		{name: "priority", at: func(r *TaskRecord) any { return &r.Priority }},
+		{name: "rank", at: func(r *TaskRecord) any { return &r.rank }},
+		{name: "state", at: func(r *TaskRecord) any { return &r.State }},
+		{name: "progress", at: func(r *TaskRecord) any { return &r.Progress }},
+		{name: "started", at: func(r *TaskRecord) any { return &r.Started }},
+		{name: "ended", at: func(r *TaskRecord) any { return &r.Ended }},
+		{name: "attempt", at: func(r *TaskRecord) any { return &r.Attempt }},
+		{name: "worker", at: func(r *TaskRecord) any { return &r.Worker }},
+		{name: "lease_end", at: func(r *TaskRecord) any { return &r.LeaseEnd }},
+		{name: "not_before", at: func(r *TaskRecord) any { return &r.NotBefore }},
+		{name: "failures", at: func(r *TaskRecord) any { return &r.Failures }},
+		{name: "crashes", at: func(r *TaskRecord) any { return &r.Crashes }},
+	},
+	rest: func(r *TaskRecord) map[string]any {
+		return map[string]any{
+			"label": &r.Label, "preset": &r.Preset, "override": &r.Override,
+			"onError": &r.OnError, "asset": &r.Asset, "error": &r.Error,
+		}
+	},
+}
+
+// rank orders the queue: by the job's priority, then by the task's.
+func rank(job, task ams.Priority) int { return 3*job.Rank() + task.Rank() }
+
+// TaskRecord finds a task by its guid.
+func (tx *Tx) TaskRecord(id string) (*TaskRecord, error) {
+	return tasks.one(tx, "id = ?", id)
+}
+
+// NextTask is the queued task to claim now, or nil: of the highest job
+// priority, then the highest relative priority, then the oldest.
+func (tx *Tx) NextTask() (*TaskRecord, error) {
+	r, err := tasks.one(tx, "state = 'Queued' AND not_before <= ? ORDER BY rank DESC, seq LIMIT 1", ticks(tx.now))
+	if ams.CodeOf(err) == ams.NotFound {
+		return nil, nil
+	}
+	return r, err
+}
+
+// NextDue is when the earliest queued task may be claimed that waits for its
+// NotBefore, or the earliest lease ends; zero when there is neither.
+func (tx *Tx) NextDue() (time.Time, error) {
+	var due time.Time
+	for _, query := range []string{
+		"SELECT not_before FROM tasks WHERE state = 'Queued' AND not_before > ? ORDER BY not_before LIMIT 1",
+		"SELECT lease_end FROM tasks WHERE state IN ('Scheduled', 'Processing', 'Canceling') AND lease_end > ? ORDER BY lease_end LIMIT 1",
+	} {
+		var t time.Time
+		err := tx.queryRow(query, ticks(tx.now)).Scan((*instant)(&t))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return time.Time{}, err
+		}
+		if err == nil && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
+	}
+	return due, nil
+}
+
+// LostTasks are the tasks whose worker let the lease end, at most 100.
+func (tx *Tx) LostTasks() ([]*TaskRecord, error) {
+	return tx.tasks("WHERE state IN ('Scheduled', 'Processing', 'Canceling') AND lease_end <= ? ORDER BY lease_end LIMIT 100", ticks(tx.now))
+}
+
+// TaskJob is the job of a task, with all its tasks.
+func (tx *Tx) TaskJob(r *TaskRecord) (*ams.Job, error) {
+	return tx.job("seq = ?", r.job)
+}
+
+// SaveTask writes a task that was read in this transaction and the state of
+// its job that follows.
+func (tx *Tx) SaveTask(r *TaskRecord) error {
+	var from ams.JobState
+	if err := tx.queryRow("SELECT state FROM tasks WHERE id = ?", r.ID).Scan(&from); err != nil {
+		return err
+	}
+	if from != r.State && !from.CanMove(r.State) {
+		return fmt.Errorf("task %s: %s cannot become %s", r.ID, from, r.State)
+	}
+	if err := tasks.update(tx, r, "id = ?", r.ID); err != nil || from == r.State {
+		return err
+	}
+	j, err := jobs.one(tx, "seq = ?", r.job)
+	if err != nil {
+		return err
+	}
+	tx.changed(j, &r.Task, from, r.State)
+	return tx.settle(r.job, j)
+}
+
+// CancelOthers cancels the tasks of r's job that have not ended, as CancelJob
+// does, except r.
+func (tx *Tx) CancelOthers(r *TaskRecord) error {
+	j, err := jobs.one(tx, "seq = ?", r.job)
+	if err != nil {
+		return err
+	}
+	if err := tx.cancelTasks(r.job, j, r.ID); err != nil {
+		return err
+	}
+	return tx.settle(r.job, j)
+}
+
+func (tx *Tx) cancelTasks(job int64, j *ams.Job, except string) error {
+	return tx.eachTask(job, func(r *TaskRecord) error {
+		from := r.State
+		switch {
+		case r.ID == except || from.Final() || from == ams.Canceling:
+			return nil
+		case from == ams.Queued:
+			r.State, r.Ended = ams.Canceled, tx.now
+		default:
+			r.State = ams.Canceling
+		}
+		tx.changed(j, &r.Task, from, r.State)
+		return tasks.update(tx, r, "id = ?", r.ID)
+	})
+}
+
+// eachTask calls f, which may write, for the tasks of a job in order.
+func (tx *Tx) eachTask(job int64, f func(*TaskRecord) error) error {
+	list, err := tx.tasks("WHERE job = ? ORDER BY position", job)
+	if err != nil {
+		return err
+	}
+	for _, r := range list {
+		if err := f(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) tasks(tail string, args ...any) (list []*TaskRecord, err error) {
+	err = tasks.each(tx, func(_ int64, r *TaskRecord) error {
+		list = append(list, r)
+		return nil
+	}, tail, args...)
+	return list, err
+}
+
+// loadTasks fills in the Tasks of the jobs, given by seq.
+func (tx *Tx) loadTasks(bySeq map[int64]*ams.Job) error {
+	if len(bySeq) == 0 {
+		return nil
+	}
+	args := make([]any, 0, len(bySeq))
+	for seq := range bySeq {
+		args = append(args, seq)
+	}
+	return tasks.each(tx, func(_ int64, r *TaskRecord) error {
+		j := bySeq[r.job]
+		j.Tasks = append(j.Tasks, r.Task)
+		return nil
+	}, "WHERE job IN (?"+strings.Repeat(", ?", len(args)-1)+") ORDER BY job, position", args...)
+}
