@@ -138,7 +138,8 @@ func (m *movie) index() (*Index, error) {
 		if err := t.finish(); err != nil {
 			return nil, err
 		}
-		x.Tracks = append(x.Tracks, &t.Track)
+		track := t.Track // a pointer into t would keep the moov box in memory
+		x.Tracks = append(x.Tracks, &track)
 	}
 	return x, nil
 }

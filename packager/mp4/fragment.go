@@ -85,23 +85,22 @@ func (t *Track) cut(first, end int, least int64) []Fragment {
 	last := &list[len(list)-1]
 	last.N = end - last.First
 	last.Bytes = t.table.sumBefore(end) - last.Bytes
-	last.Dur = t.pieceEnd(end) - last.Time
+	last.Dur = t.pieceEnd(last.Time, end) - last.Time
 	return list
 }
 
-// pieceEnd returns the media time at which the samples before end stop: the
-// time of sample end, which starts a GOP, or the end of the track.
-func (t *Track) pieceEnd(end int) int64 {
+// pieceEnd returns the media time at which a piece stops that starts at media
+// time start and ends before sample end: the time of that sample, which starts
+// a GOP, or the end of the track.
+func (t *Track) pieceEnd(start int64, end int) int64 {
 	if end < t.table.n {
 		s := t.table.sample(end)
 		return int64(s.DTS) + int64(s.CTO) + t.shift()
 	}
-	last := t.table.sample(end - 1)
-	shown := t.Duration() + t.Lead()
-	if begin := int64(last.DTS) + int64(last.CTO) + t.shift(); shown <= begin-int64(last.Dur) {
-		return t.mediaEnd + t.shift() // the edit list ends before these samples
+	if shown := t.Duration() + t.Lead(); shown > start {
+		return shown
 	}
-	return shown
+	return t.mediaEnd + t.shift() // the edit list ends before the piece
 }
 
 func (t *Track) duration() int64 {

@@ -27,7 +27,7 @@ var clips = map[string]string{
 	"late.mp4":      video(25, 320, 180, 4) + " -itsoffset 0.5" + tone(48000, 3) + " -c:v libx264 -preset veryfast -g 50 -c:a aac",
 	"cmaf.mp4":      video(25, 320, 180, 6) + tone(48000, 6) + " -c:v libx264 -preset veryfast -bf 2 -g 50 -c:a aac -movflags +frag_keyframe+empty_moov+default_base_moof",
 	"fragments.mp4": video(25, 320, 180, 6) + tone(48000, 6) + " -c:v libx264 -preset veryfast -bf 2 -g 50 -c:a aac -movflags +frag_keyframe",
-	"captions.mp4":  video(25, 320, 180, 4) + " -i SRT -c:v libx264 -preset veryfast -c:s mov_text -metadata:s:s:0 language=deu",
+	"captions.mp4":  video(25, 320, 180, 4) + " -i SRT -c:v libx264 -preset veryfast -g 50 -c:s mov_text -metadata:s:s:0 language=deu",
 	"av1.mp4":       video(25, 160, 96, 2) + " -c:v libsvtav1 -preset 12 -g 25",
 }
 
