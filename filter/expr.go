@@ -51,7 +51,8 @@ type Enum struct {
 	Name string // "Finished"
 }
 
-// String is e as $filter text, fully parenthesised where operators nest.
+// String is e as $filter text, with the parentheses it needs and no others:
+// so it nests no deeper than the text that e was parsed from.
 func (e *Expr) String() string {
 	var b strings.Builder
 	e.write(&b)
@@ -75,23 +76,37 @@ func (e *Expr) write(b *strings.Builder) {
 		b.WriteString(")")
 	case Not:
 		b.WriteString("not ")
-		e.Args[0].operand(b)
+		e.Args[0].operand(b, e.Args[0].Op.binds() < Not.binds())
 	default:
-		e.Args[0].operand(b)
+		left, right := e.Args[0].Op.binds(), e.Args[1].Op.binds()
+		comparison := e.Op >= Eq
+		e.Args[0].operand(b, left < e.Op.binds() || comparison && left == e.Op.binds())
 		b.WriteString(" " + e.Op.String() + " ")
-		e.Args[1].operand(b)
+		e.Args[1].operand(b, right <= e.Op.binds())
 	}
 }
 
-// operand writes e in parentheses if it is an operator itself.
-func (e *Expr) operand(b *strings.Builder) {
-	if e.Op < Not {
-		e.write(b)
-		return
+// binds orders the operators: of two, the greater takes its operands first.
+func (o Op) binds() int {
+	switch o {
+	case Or:
+		return 1
+	case And:
+		return 2
+	case Not:
+		return 3
+	case Eq, Ne, Gt, Ge, Lt, Le:
+		return 4
 	}
-	b.WriteString("(")
+	return 5
+}
+
+func (e *Expr) operand(b *strings.Builder, parentheses bool) {
+	if parentheses {
+		b.WriteString("(")
+		defer b.WriteString(")")
+	}
 	e.write(b)
-	b.WriteString(")")
 }
 
 func writeLiteral(b *strings.Builder, v any) {
