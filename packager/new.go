@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/openams/openams/packager/ism"
@@ -311,8 +312,14 @@ func (t *Track) settle() error {
 	slices.SortStableFunc(t.Renditions, func(a, b *Rendition) int { return cmp.Compare(a.Bitrate, b.Bitrate) })
 	for i, r := range t.Renditions {
 		r.Track = t
+		r.ts = sync.OnceValues(r.newTS)
 		if i > 0 {
 			r.Bitrate = max(r.Bitrate, t.Renditions[i-1].Bitrate+1)
+		}
+		// Names come from the best rendition: timescales differ, and so may
+		// the last tick of a time.
+		for k, f := range t.Renditions[len(t.Renditions)-1].Fragments {
+			r.Fragments[k].Start, r.Fragments[k].Length = f.Start, f.Length
 		}
 	}
 	return nil

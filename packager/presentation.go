@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/ts"
 )
 
 // Timescale is the number of ticks a second in manifests and URLs.
@@ -43,8 +44,9 @@ type Rendition struct {
 	File      string     // key into the files given to New
 	Media     *mp4.Track // never nil
 	Codec     string     // RFC 6381, lower case: avc1.64001f, mp4a.40.2
-	Fragments []Fragment // at least one
+	Fragments []Fragment // at least one; names and lengths are the same in all renditions of the Track
 
+	ts func() (*ts.Stream, error)
 }
 
 // A Fragment is the unit of segments.

@@ -1,0 +1,166 @@
+package hls
+
+import (
+	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/fmp4"
+	"github.com/openams/openams/packager/mp4"
+)
+
+// CMAF returns the format m3u8-cmaf.
+func CMAF() *packager.Format {
+	f := flavour{name: "m3u8-cmaf", version: 7}
+	return &packager.Format{
+		Name:     f.name,
+		Protocol: packager.HLS,
+		Manifest: f.multivariant,
+		Playlist: f.playlist,
+		Init: func(_ *packager.Presentation, r *packager.Rendition) (*packager.Segment, error) {
+			return r.InitSegment(fmp4.CMAF), nil
+		},
+		Fragment: func(_ *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
+			k, err := r.FragmentAt(time)
+			if err != nil {
+				return nil, err
+			}
+			return r.MP4Segment(k, fmp4.CMAF), nil
+		},
+	}
+}
+
+// TS returns the format m3u8-aapl.
+func TS() *packager.Format {
+	f := flavour{name: "m3u8-aapl", version: 4, ts: true}
+	return &packager.Format{
+		Name:     f.name,
+		Protocol: packager.HLS,
+		Manifest: f.multivariant,
+		Playlist: f.playlist,
+		Fragment: func(p *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
+			k, err := r.FragmentAt(time)
+			if err != nil {
+				return nil, err
+			}
+			if k%p.FragmentsPerTS != 0 {
+				return nil, packager.Errorf(packager.FragmentTimestampNotFound, "track %q has no segment that starts at %d: segments are of %d fragments", r.Track.Name, time, p.FragmentsPerTS)
+			}
+			return r.TSSegment(k, p.FragmentsPerTS)
+		},
+	}
+}
+
+// A flavour is one value of the URL key format.
+type flavour struct {
+	name    string
+	version int
+	ts      bool
+}
+
+// A piece is one line of a media playlist.
+type piece struct {
+	first   int    // fragment
+	n       int    // fragments
+	start   uint64 // in packager.Timescale, as the next one
+	length  uint64
+	bytes   int64
+	iframes []iframe // of video
+}
+
+// An iframe is the part of a segment that holds a key frame.
+type iframe struct {
+	offset, size int64
+	length       uint64 // to the next one
+}
+
+// pieces returns the segments of r with their sizes. The error is that of TS.
+func (f flavour) pieces(p *packager.Presentation, r *packager.Rendition) ([]piece, error) {
+	per := 1
+	if f.ts {
+		per = p.FragmentsPerTS
+	}
+	var list []piece
+	for k, frag := range r.Fragments {
+		whole, first, err := f.size(r, k)
+		if err != nil {
+			return nil, err
+		}
+		if k%per == 0 {
+			list = append(list, piece{first: k, start: frag.Start})
+		}
+		s := &list[len(list)-1]
+		if r.Track.Kind == mp4.Video {
+			s.iframes = append(s.iframes, iframe{s.bytes, first, frag.Length})
+		}
+		s.n++
+		s.length += frag.Length
+		s.bytes += whole
+	}
+	return list, nil
+}
+
+// size returns the bytes of fragment k, and how many of them hold its first
+// sample.
+func (f flavour) size(r *packager.Rendition, k int) (whole, first int64, err error) {
+	if !f.ts {
+		whole, first = r.MP4Size(k, fmp4.CMAF)
+		return whole, first, nil
+	}
+	s, err := r.TS()
+	if err != nil {
+		return 0, 0, err
+	}
+	if r.Track.Kind == mp4.Video {
+		first, err = r.TSFirstSize(k)
+	}
+	return s.Size(k), first, err
+}
+
+// A rate is a pair of bit rates.
+type rate struct{ peak, average int64 }
+
+func (a rate) plus(b rate) rate { return rate{a.peak + b.peak, a.average + b.average} }
+
+// rateOf returns the bit rates of a playlist. The peak is the greatest rate of
+// any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216 4.1).
+func rateOf(list []piece) rate {
+	target := 0.0
+	bits, length := 0.0, 0.0
+	for _, s := range list {
+		target = max(target, float64(s.length))
+		bits += float64(s.bytes) * 8
+		length += float64(s.length)
+	}
+	if length == 0 {
+		return rate{}
+	}
+	average := bits / length
+	peak := average
+	for i := range list {
+		bits, length := 0.0, 0.0
+		for _, s := range list[i:] {
+			bits += float64(s.bytes) * 8
+			if length += float64(s.length); length > 1.5*target {
+				break
+			}
+			if length >= 0.5*target {
+				peak = max(peak, bits/length)
+			}
+		}
+	}
+	return rate{bitsPerSecond(peak), bitsPerSecond(average)}
+}
+
+// iframeRate is rateOf of an I-frame playlist, every frame alone.
+func iframeRate(list []piece) rate {
+	var frames []piece
+	for _, s := range list {
+		for _, i := range s.iframes {
+			frames = append(frames, piece{length: i.length, bytes: i.size})
+		}
+	}
+	return rateOf(frames)
+}
+
+func bitsPerSecond(perTick float64) int64 {
+	const up = 0.999999 // a claim may be too high by a bit, not too low
+	return int64(perTick*packager.Timescale + up)
+}

@@ -1,0 +1,65 @@
+package hls
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+
+	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/mp4"
+)
+
+func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o packager.Options) (*packager.Document, error) {
+	if o.Keyframes && r.Track.Kind != mp4.Video {
+		return nil, packager.Errorf(packager.MediaTypeNotSupported, "track %q has no key frames: it is %s", r.Track.Name, r.Track.Kind)
+	}
+	list, err := f.pieces(p, r)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:VOD\n", f.version)
+	if o.Keyframes {
+		b.WriteString("#EXT-X-I-FRAMES-ONLY\n")
+	} else if !f.ts {
+		b.WriteString("#EXT-X-INDEPENDENT-SEGMENTS\n")
+	}
+	if f.ts {
+		b.WriteString("#EXT-X-ALLOW-CACHE:NO\n")
+	}
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:%d\n", targetDuration(list, o.Keyframes))
+	if !f.ts {
+		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"Fragments(%s=i,format=%s)%s\"\n", r.Track.Name, f.name, query(o))
+	} else {
+		b.WriteString("#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000+00:00\n")
+	}
+	for _, s := range list {
+		uri := fmt.Sprintf("Fragments(%s=%d,format=%s)%s", r.Track.Name, s.start, f.name, query(o))
+		if !o.Keyframes {
+			fmt.Fprintf(&b, "#EXTINF:%.6f,no-desc\n%s\n", seconds(s.length), uri)
+			continue
+		}
+		for _, i := range s.iframes {
+			fmt.Fprintf(&b, "#EXTINF:%.6f,no-desc\n#EXT-X-BYTERANGE:%d@%d\n%s\n", seconds(i.length), i.size, i.offset, uri)
+		}
+	}
+	b.WriteString("#EXT-X-ENDLIST\n")
+	return &packager.Document{ContentType: packager.TypeHLS, Body: b.Bytes()}, nil
+}
+
+func seconds(ticks uint64) float64 { return float64(ticks) / packager.Timescale }
+
+// targetDuration is the length of the longest segment, rounded (RFC 8216
+// 4.3.3.1), in whole seconds.
+func targetDuration(list []piece, keyframes bool) int {
+	longest := uint64(0)
+	for _, s := range list {
+		if !keyframes {
+			longest = max(longest, s.length)
+		}
+		for _, i := range s.iframes {
+			longest = max(longest, i.length)
+		}
+	}
+	return max(1, int(math.Round(seconds(longest))))
+}

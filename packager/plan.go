@@ -1,0 +1,123 @@
+package packager
+
+import (
+	"sync"
+
+	"github.com/openams/openams/packager/fmp4"
+	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/ts"
+)
+
+var samplePool = sync.Pool{New: func() any { return new([]mp4.Sample) }}
+
+// withSamples calls f with n samples of r from the first one on.
+func (r *Rendition) withSamples(first, n int, f func([]mp4.Sample)) {
+	p := samplePool.Get().(*[]mp4.Sample)
+	*p = r.Media.AppendSamples((*p)[:0], first, n)
+	f(*p)
+	samplePool.Put(p)
+}
+
+func (r *Rendition) mp4Type() string {
+	if r.Track.Kind == mp4.Video {
+		return TypeVideoMP4
+	}
+	return TypeAudioMP4
+}
+
+// InitSegment plans the init segment of r.
+func (r *Rendition) InitSegment(style fmp4.Style) *Segment {
+	b := fmp4.Init(r.Media, style)
+	return &Segment{ContentType: r.mp4Type(), Size: int64(len(b)), Header: b}
+}
+
+// MP4Segment plans fragment k as fragmented MP4.
+func (r *Rendition) MP4Segment(k int, style fmp4.Style) *Segment {
+	f := r.Fragments[k].Fragment
+	s := &Segment{ContentType: r.mp4Type(), Extents: r.Extents(f.First, f.N)}
+	r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
+		s.Header = fmp4.Header(r.Media, f, samples, uint32(k+1), style)
+	})
+	s.Size = int64(len(s.Header))
+	for _, x := range s.Extents {
+		s.Size += x.Length
+	}
+	return s
+}
+
+// MP4Size returns the size of fragment k as fragmented MP4, and of its part up
+// to the end of the first sample.
+func (r *Rendition) MP4Size(k int, style fmp4.Style) (whole, first int64) {
+	f := r.Fragments[k].Fragment
+	r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
+		header := int64(fmp4.HeaderSize(r.Media, f, samples, style))
+		whole, first = header+f.Bytes, header+int64(samples[0].Size)
+	})
+	return whole, first
+}
+
+// TS returns what r is in a transport stream. It is made once, on first use.
+// The error is VideoEncodingNotSupported or AudioEncodingNotSupported.
+func (r *Rendition) TS() (*ts.Stream, error) { return r.ts() }
+
+func (r *Rendition) newTS() (*ts.Stream, error) {
+	fragments := make([]mp4.Fragment, len(r.Fragments))
+	for i, f := range r.Fragments {
+		fragments[i] = f.Fragment
+	}
+	s, err := ts.NewStream(r.Media, fragments)
+	if err != nil {
+		code := AudioEncodingNotSupported
+		if r.Media.Kind == mp4.Video {
+			code = VideoEncodingNotSupported
+		}
+		return nil, Errorf(code, "%s: track %d: %v", r.File, r.Media.ID, err)
+	}
+	return s, nil
+}
+
+// TSSegment plans n fragments from k on, or as many as there are, as one segment
+// of a transport stream with r alone.
+func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
+	stream, err := r.TS()
+	if err != nil {
+		return nil, err
+	}
+	n = min(n, len(r.Fragments)-k)
+	fragments := r.Fragments[k : k+n]
+	count := 0
+	s := &Segment{ContentType: TypeTS}
+	for i, f := range fragments {
+		count += f.N
+		s.Size += stream.Size(k + i)
+	}
+	s.Extents = r.Extents(fragments[0].First, count)
+	s.Transform = func(dst, media []byte) ([]byte, error) {
+		var err error
+		for i, f := range fragments {
+			r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
+				dst, err = ts.AppendFragment(dst, k+i, ts.Part{
+					Stream: stream, Samples: samples, Media: media[:f.Bytes], Number: k + i,
+				})
+			})
+			if err != nil {
+				return nil, Errorf(InvalidNALUSize, "%s: at second %.3f: %v", r.File, seconds(f.Time, r.Media.Timescale), err)
+			}
+			media = media[f.Bytes:]
+		}
+		return dst, nil
+	}
+	return s, nil
+}
+
+// TSFirstSize returns the length of the part of fragment k in a transport stream
+// that holds its first sample.
+func (r *Rendition) TSFirstSize(k int) (size int64, err error) {
+	stream, err := r.TS()
+	if err != nil {
+		return 0, err
+	}
+	f := r.Fragments[k]
+	r.withSamples(f.First, 1, func(samples []mp4.Sample) { size = stream.FirstSize(samples) })
+	return size, nil
+}
