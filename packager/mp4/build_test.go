@@ -1,10 +1,14 @@
 package mp4_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/openams/openams/packager/mp4"
@@ -122,5 +126,109 @@ func compareSamples(t *testing.T, tr *mp4.Track, packets, edited []packet) {
 		if pts := int64(s.DTS) + int64(s.CTO) - tr.EditStart; ok && pts != e.PTS {
 			t.Fatalf("track %d: sample %d plays at %d, ffprobe has %+v", tr.ID, i, pts, e)
 		}
+	}
+}
+
+// TestBuildIndexRefuses damages good files and reads files that are none.
+func TestBuildIndexRefuses(t *testing.T) {
+	moovLast := readAll(t, clip(t, "muxed.mp4"))
+	moovFirst := readAll(t, relayout(t, clip(t, "muxed.mp4"), 0))
+	fragmented := readAll(t, clip(t, "cmaf.mp4"))
+	replace := func(b []byte, old, new string) []byte {
+		if !bytes.Contains(b, []byte(old)) {
+			t.Fatalf("no %q to replace", old)
+		}
+		return bytes.Replace(b, []byte(old), []byte(new), 1)
+	}
+	poke := func(b []byte, typ string, at int, v ...byte) []byte {
+		b = bytes.Clone(b)
+		i := bytes.Index(b, []byte(typ))
+		if i < 0 {
+			t.Fatalf("no %q", typ)
+		}
+		copy(b[i+at:], v)
+		return b
+	}
+	big := []byte{0xff, 0xff, 0xff, 0xf0}
+	for _, tt := range []struct {
+		name  string
+		data  []byte
+		fault mp4.Fault
+		says  string
+	}{
+		{"empty", nil, mp4.NotMP4, "empty"},
+		{"text", []byte("This is not a film, but it is long enough for a header."), mp4.NotMP4, "does not start"},
+		{"one byte", []byte{7}, mp4.NotMP4, "does not start"},
+		{"cut before moov", moovLast[:len(moovLast)/2], mp4.Truncated, "not finished"},
+		{"cut in moov", moovLast[:len(moovLast)-5], mp4.Truncated, "the file ends after"},
+		{"cut in media", moovFirst[:len(moovFirst)*4/5], mp4.Truncated, "video, at 10."},
+		{"last byte missing", moovFirst[:len(moovFirst)-1], mp4.Truncated, "at 14."},
+		{"cut in a fragment", fragmented[:len(fragmented)*2/3], mp4.Truncated, "at "},
+		{"no moov", replace(moovFirst, "moov", "free"), mp4.Truncated, "no moov box"},
+		{"no tracks", replace(replace(moovFirst, "trak", "free"), "trak", "free"), mp4.Malformed, "no tracks"},
+		{"no stsz", replace(moovFirst, "stsz", "free"), mp4.Malformed, "neither"},
+		{"no stco", replace(moovFirst, "stco", "free"), mp4.Malformed, "neither"},
+		{"no stts", replace(moovFirst, "stts", "free"), mp4.Malformed, "no stts"},
+		{"no stsd", replace(moovFirst, "stsd", "free"), mp4.Malformed, "no stsd"},
+		{"a compressed moov", replace(moovFirst, "mvhd", "cmov"), mp4.Unsupported, "compressed"},
+		{"stsz claims 4 billion", poke(moovFirst, "stsz", 12, big...), mp4.Malformed, "the table has"},
+		{"stsz claims equal samples", poke(moovFirst, "stsz", 8, 0, 1, 0, 0), mp4.Truncated, "lies at byte"},
+		{"stco claims 4 billion", poke(moovFirst, "stco", 8, big...), mp4.Malformed, "the table has"},
+		{"stts is too short", poke(moovFirst, "stts", 15, 1), mp4.Malformed, "durations"},
+		{"a chunk is elsewhere", poke(moovFirst, "stco", 12, big...), mp4.Truncated, "lies at byte"},
+		{"the timescale is 0", poke(moovFirst, "mdhd", 16, 0, 0, 0, 0), mp4.Malformed, "timescale"},
+		{"a box is too small", poke(moovFirst, "trak", -4, 0, 0, 0, 4), mp4.Malformed, "4 bytes"},
+		{"a box is too large", poke(moovFirst, "trak", -4, big...), mp4.Malformed, "around it"},
+		{"the edit list plays faster", poke(moovFirst, "elst", 16, 0, 0, 0, 1, 0, 2), mp4.Unsupported, "another rate"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := mp4.BuildIndex(bytes.NewReader(tt.data), int64(len(tt.data)))
+			e, ok := errors.AsType[*mp4.Error](err)
+			if !ok || e.Fault != tt.fault || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v, want %v: … %s …", err, tt.fault, tt.says)
+			}
+		})
+	}
+	broken := errors.New("the disk is on fire")
+	if _, err := mp4.BuildIndex(brokenDisk{broken}, 100); !errors.Is(err, broken) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+}
+
+type brokenDisk struct{ err error }
+
+func (d brokenDisk) ReadAt([]byte, int64) (int, error) { return 0, d.err }
+
+// TestBuildIndexDamaged reads the damaged files of OPENAMS_TEST_MEDIA.
+func TestBuildIndexDamaged(t *testing.T) {
+	media := os.Getenv("OPENAMS_TEST_MEDIA")
+	if media == "" {
+		t.Skip("OPENAMS_TEST_MEDIA is not set")
+	}
+	for name, want := range map[string]mp4.Fault{
+		"audio-wav-renamed.mp4": mp4.NotMP4, "random-bytes.mp4": mp4.NotMP4, "text-renamed.mp4": mp4.NotMP4, "zero-bytes.mp4": mp4.NotMP4,
+		"moov-missing.mp4": mp4.Truncated, "truncated-faststart.mp4": mp4.Truncated,
+		"bitrot-mdat.mp4": 0, "one-frame-16x16.mp4": 0, // an index does not read the media
+	} {
+		b := readAll(t, filepath.Join(media, "malformed", name))
+		_, err := mp4.BuildIndex(bytes.NewReader(b), int64(len(b)))
+		e, _ := errors.AsType[*mp4.Error](err)
+		if want == 0 && err != nil || want != 0 && (e == nil || e.Fault != want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		t.Logf("%s: %v", name, err)
+	}
+}
+
+// TestDelays: what the common clock says when tracks start apart.
+func TestDelays(t *testing.T) {
+	x, _ := open(t, clip(t, "late.mp4"))
+	video, audio := x.Tracks[0], x.Tracks[1]
+	if f := video.Fragments(0)[0]; f.Time != 0 || video.Lead() != 0 {
+		t.Errorf("video starts at %d with lead %d", f.Time, video.Lead())
+	}
+	start := audio.Fragments(0)[0].Time - audio.Lead()
+	if s := float64(start) / float64(audio.Timescale); s < 0.4 || s > 0.5 { // 0.5 s less the priming
+		t.Errorf("audio starts at %.3f s", s)
 	}
 }
