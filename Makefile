@@ -29,7 +29,8 @@ test: need-test build
 	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -timeout 40m ./...
 
 bench: need-test build
-	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -run '^$$' -bench . -benchtime 2s -timeout 60m ./...
+	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -run '^$$' -bench . -benchtime 2s -timeout 60m $$($(GO) list ./... | grep -v /e2e$$)
+	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -run "^$$" -bench . -benchtime 1x -timeout 60m ./e2e
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
