@@ -1,0 +1,255 @@
+package encoder
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openams/openams/ffmpeg"
+	"github.com/openams/openams/packager/mp4"
+)
+
+// The two metadata files of an output asset in the JSON form that v3 wrote. The
+// names of their members are documented (media encoder metadata schemas); in the
+// output file sizes of pictures are strings, as in Microsoft's example.
+
+type outputAsset struct {
+	AssetFile []outputAssetFile
+}
+
+type outputAssetFile struct {
+	Sources     []namedFile
+	VideoTracks []outputVideo
+	AudioTracks []outputAudio
+	Name        string
+	Size        int64  // bytes
+	Duration    string // ISO 8601
+}
+
+type namedFile struct{ Name string }
+
+type outputVideo struct {
+	ID                            int `json:"Id"`
+	FourCC                        string
+	Profile                       string
+	Level                         string
+	Width                         string
+	Height                        string
+	DisplayAspectRatioNumerator   float64
+	DisplayAspectRatioDenominator float64
+	Framerate                     float64
+	Bitrate                       int64 // bit/s reached
+	TargetBitrate                 int64
+}
+
+type outputAudio struct {
+	ID           int `json:"Id"`
+	Codec        string
+	Language     string
+	Channels     int
+	SamplingRate int
+	Bitrate      int64
+}
+
+// outputMetadata is {Basename}_manifest.json.
+func outputMetadata(plan *Plan, src Source, all []*made) []byte {
+	var doc outputAsset
+	for _, m := range all {
+		f := outputAssetFile{
+			Sources: []namedFile{{src.Name}},
+			Name:    m.name,
+			Size:    m.index.Size,
+		}
+		var length time.Duration
+		for _, t := range m.index.Tracks {
+			length = max(length, time.Duration(float64(t.Duration())/float64(t.Timescale)*float64(time.Second)))
+			switch t.Kind {
+			case mp4.Video:
+				dar := ratio(int64(t.Width), int64(t.Height))
+				v := outputVideo{
+					ID: int(t.ID), FourCC: t.Codec,
+					Width: strconv.Itoa(int(t.Width)), Height: strconv.Itoa(int(t.Height)),
+					DisplayAspectRatioNumerator: float64(dar.Num), DisplayAspectRatioDenominator: float64(dar.Den),
+					Framerate: math.Round(plan.Video.Rate.Float()*1000) / 1000,
+					Bitrate:   bitrate(t), TargetBitrate: int64(m.rung.Bitrate),
+				}
+				if len(t.Config) > 3 { // avcC: version, profile, compatibility, level
+					v.Profile, v.Level = h264Profile(t.Config[1]), fmt.Sprintf("%d.%d", t.Config[3]/10, t.Config[3]%10)
+				}
+				f.VideoTracks = append(f.VideoTracks, v)
+			case mp4.Audio:
+				f.AudioTracks = append(f.AudioTracks, outputAudio{
+					ID: int(t.ID), Codec: "aac", Language: plan.Audio.Language,
+					Channels: int(t.Channels), SamplingRate: int(t.SampleRate), Bitrate: bitrate(t),
+				})
+			}
+		}
+		f.Duration = isoDuration(length)
+		doc.AssetFile = append(doc.AssetFile, f)
+	}
+	return encodeJSON(doc)
+}
+
+func h264Profile(idc byte) string {
+	switch idc {
+	case 66:
+		return "Baseline"
+	case 77:
+		return "Main"
+	}
+	return "High"
+}
+
+type inputAsset struct {
+	AssetFile []inputAssetFile
+}
+
+type inputAssetFile struct {
+	VideoTracks       []inputVideo
+	AudioTracks       []inputAudio
+	Name              string
+	URI               string `json:"Uri"`
+	Size              int64
+	Duration          string
+	NumberOfStreams   int
+	FormatNames       string
+	FormatVerboseName string
+	StartTime         string
+	OverallBitRate    int64 // kbit/s
+}
+
+type inputTrack struct {
+	ID             int `json:"Id"`
+	Codec          string
+	CodecLongName  string
+	FourCC         string
+	Profile        string
+	TimeBase       string
+	NumberOfFrames int64
+	StartTime      string
+	Duration       string
+	Language       string
+	Bitrate        int64 // kbit/s
+	Disposition    inputDisposition
+}
+
+type inputDisposition struct {
+	Default     int
+	Forced      int
+	AttachedPic int
+}
+
+type inputVideo struct {
+	inputTrack
+	Level                         string
+	PixelFormat                   string
+	Width                         string
+	Height                        string
+	DisplayAspectRatioNumerator   float64
+	DisplayAspectRatioDenominator float64
+	SampleAspectRatioNumerator    float64
+	SampleAspectRatioDenominator  float64
+	FrameRate                     float64
+	HasBFrames                    bool
+}
+
+type inputAudio struct {
+	inputTrack
+	SampleFormat  string
+	ChannelLayout string
+	Channels      int
+	SamplingRate  int
+	BitsPerSample int
+}
+
+// inputMetadata is {GUID}_metadata.json: what ffprobe says of the source under
+// AMS's names.
+func inputMetadata(src Source) []byte {
+	info := src.Info
+	f := inputAssetFile{
+		Name: src.Name, URI: src.URI, Size: info.Size,
+		Duration: isoDuration(info.Duration), StartTime: isoDuration(info.Start),
+		NumberOfStreams: len(info.Streams), FormatNames: info.Format, FormatVerboseName: info.LongName,
+		OverallBitRate: info.BitRate / 1000,
+	}
+	for i := range info.Streams {
+		s := &info.Streams[i]
+		t := inputTrack{
+			ID: s.Index, Codec: s.Codec, CodecLongName: s.LongName, FourCC: s.Tag, Profile: s.Profile, TimeBase: s.TimeBase,
+			NumberOfFrames: s.Frames, StartTime: isoDuration(s.Start), Duration: isoDuration(s.Duration),
+			Language: s.Language, Bitrate: s.BitRate / 1000,
+			Disposition: inputDisposition{Default: bit(s.Default), Forced: bit(s.Forced), AttachedPic: bit(s.Picture)},
+		}
+		switch s.Kind {
+		case "video":
+			dar := ratio(int64(s.Width)*s.SAR.Num, int64(s.Height)*s.SAR.Den)
+			f.VideoTracks = append(f.VideoTracks, inputVideo{
+				inputTrack: t, Level: strconv.Itoa(s.Level), PixelFormat: s.PixelFormat,
+				Width: strconv.Itoa(s.Width), Height: strconv.Itoa(s.Height),
+				DisplayAspectRatioNumerator: float64(dar.Num), DisplayAspectRatioDenominator: float64(dar.Den),
+				SampleAspectRatioNumerator: float64(s.SAR.Num), SampleAspectRatioDenominator: float64(s.SAR.Den),
+				FrameRate: math.Round(s.AverageRate.Float()*1000) / 1000, HasBFrames: s.BFrames > 0,
+			})
+		case "audio":
+			f.AudioTracks = append(f.AudioTracks, inputAudio{
+				inputTrack: t, SampleFormat: s.SampleFormat, ChannelLayout: s.ChannelLayout,
+				Channels: s.Channels, SamplingRate: s.SampleRate, BitsPerSample: s.BitsPerSample,
+			})
+		}
+	}
+	return encodeJSON(inputAsset{[]inputAssetFile{f}})
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ratio reduces a fraction; 0/1 if it has no value.
+func ratio(num, den int64) ffmpeg.Rational {
+	a, b := num, den
+	for b != 0 {
+		a, b = b, a%b
+	}
+	if a == 0 || den == 0 {
+		return ffmpeg.Rational{Num: 0, Den: 1}
+	}
+	return ffmpeg.Rational{Num: num / a, Den: den / a}
+}
+
+// isoDuration writes "PT1M10.315S".
+func isoDuration(d time.Duration) string {
+	sign := ""
+	if d < 0 {
+		sign, d = "-", -d
+	}
+	var b strings.Builder
+	b.WriteString(sign + "PT")
+	if h := d / time.Hour; h > 0 {
+		fmt.Fprintf(&b, "%dH", h)
+	}
+	if m := d % time.Hour / time.Minute; m > 0 {
+		fmt.Fprintf(&b, "%dM", m)
+	}
+	if s := (d % time.Minute).Round(time.Millisecond); s > 0 || d < time.Minute {
+		b.WriteString(strconv.FormatFloat(s.Seconds(), 'f', -1, 64) + "S")
+	}
+	return b.String()
+}
+
+func encodeJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		panic(err) // only finite numbers, strings and lists go in
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,86 @@
+package encoder
+
+import (
+	"context"
+	"path"
+	"strings"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/ffmpeg"
+)
+
+// notMedia are the extensions of files that lie beside media in an asset: what
+// earlier encodes and indexing left there. They are never looked into.
+var notMedia = map[string]bool{
+	".ism": true, ".ismc": true, ".mpi": true, ".json": true, ".xml": true, ".txt": true, ".md": true, ".log": true,
+	".m3u8": true, ".mpd": true, ".vtt": true, ".ttml": true, ".srt": true, ".smi": true, ".ass": true, ".cmft": true,
+	".jpg": true, ".jpeg": true, ".png": true, ".bmp": true, ".gif": true, ".webp": true, ".svg": true,
+	".workflow": true, ".info": true, ".aib": true,
+}
+
+// MayBeMedia reports whether a file of that name can be a source.
+func MayBeMedia(name string) bool { return !notMedia[strings.ToLower(path.Ext(name))] }
+
+// Choose picks the file to encode from the files of a job's input, whose Info
+// it fills in: the one with the largest picture, of those the one with the
+// highest bitrate, of those the first. So an asset that already holds an MP4 set
+// gives its best rendition. Files that are no media are passed over if another
+// one is.
+//
+// AMS said no more than that an asset with several files is taken as a whole;
+// which of them it then encoded is not documented.
+//
+// The error is an *ams.JobError that names the file, or ctx's.
+func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, error) {
+	var best *Source
+	var first error
+	for i := range files {
+		f := &files[i]
+		if !MayBeMedia(f.Name) {
+			continue
+		}
+		info, err := tools.Probe(ctx, f.Path)
+		if ctx.Err() != nil {
+			return Source{}, ctx.Err()
+		}
+		if err != nil {
+			if first == nil {
+				first = probeError(f.Name, f.Path, err)
+			}
+			continue
+		}
+		f.Info = info
+		if best == nil || better(info, best.Info) {
+			best = f
+		}
+	}
+	switch {
+	case best != nil:
+		return *best, nil
+	case first != nil:
+		return Source{}, serviceError(first)
+	case len(files) == 0:
+		return Source{}, jobErrorf(ams.ContentUnsupported, "The input has no files.")
+	}
+	var names []string
+	for _, f := range files[:min(len(files), 5)] {
+		names = append(names, f.Name)
+	}
+	return Source{}, jobErrorf(ams.ContentUnsupported, "The input has no media file, only %s.", strings.Join(names, ", "))
+}
+
+// better reports whether a is strictly the better source.
+func better(a, b *ffmpeg.Info) bool {
+	area := func(i *ffmpeg.Info) (pixels int, bitrate int64) {
+		if v := pickVideo(i); v != nil {
+			return v.Width * v.Height, videoBitrate(i, v)
+		}
+		if pickAudio(i) != nil {
+			return 0, i.BitRate
+		}
+		return -1, 0
+	}
+	pa, ba := area(a)
+	pb, bb := area(b)
+	return pa > pb || pa == pb && ba > bb
+}
