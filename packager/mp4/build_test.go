@@ -232,3 +232,16 @@ func TestDelays(t *testing.T) {
 		t.Errorf("audio starts at %.3f s", s)
 	}
 }
+
+// TestSARInSPS: a file whose sample entry has no pasp box tells its sample
+// aspect ratio in the SPS alone.
+func TestSARInSPS(t *testing.T) {
+	b := bytes.Replace(readAll(t, clip(t, "anamorph.mp4")), []byte("pasp"), []byte("free"), 1)
+	x, err := mp4.BuildIndex(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr := x.Tracks[0]; tr.SARNum != 16 || tr.SARDen != 11 {
+		t.Errorf("%d:%d, want 16:11", tr.SARNum, tr.SARDen)
+	}
+}

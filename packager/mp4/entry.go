@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 
 	"github.com/Eyevinn/mp4ff/aac"
-	"github.com/Eyevinn/mp4ff/avc"
 	"github.com/Eyevinn/mp4ff/bits"
 	"github.com/Eyevinn/mp4ff/mp4"
 )
@@ -117,23 +116,6 @@ func (t *trak) setSAR(num, den uint32) {
 		a, b = b, a%b
 	}
 	t.SARNum, t.SARDen = num/a, den/a
-}
-
-// avcSAR returns the sample aspect ratio in the first SPS of an avcC payload,
-// 0, 0 if there is none.
-func avcSAR(avcC []byte) (num, den uint32) {
-	if len(avcC) < 8 || avcC[5]&31 == 0 {
-		return 0, 0
-	}
-	n := int(be16(avcC[6:]))
-	if n < 4 || n > len(avcC)-8 {
-		return 0, 0
-	}
-	sps, err := avc.ParseSPSNALUnit(avcC[8:8+n], false)
-	if err != nil || sps.VUI == nil {
-		return 0, 0
-	}
-	return uint32(sps.VUI.SampleAspectRatioWidth), uint32(sps.VUI.SampleAspectRatioHeight)
 }
 
 func (t *trak) parseBtrt(b box) {
