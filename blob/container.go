@@ -1,0 +1,66 @@
+package blob
+
+import (
+	"context"
+
+	"github.com/openams/openams/ams"
+)
+
+// ContainerOptions are what a new container may be told.
+type ContainerOptions struct {
+	Metadata     map[string]string
+	PublicAccess string // "", "container" or "blob"
+}
+
+// CreateContainer makes an empty container, or fails with
+// ams.ErrContainerExists. A container named like its account is refused: Go
+// clients sign paths on host names as if the account were the container.
+func (s *Store) CreateContainer(ctx context.Context, account, name string, o ContainerOptions) (*ams.Container, error) {
+	if err := ams.ValidateContainerName(name); err != nil {
+		return nil, err
+	}
+	if name == account {
+		return nil, ams.Errorf(ams.Invalid, "The container name '%s' is the name of its storage account.", name)
+	}
+	now, etag := s.stamp()
+	c := &ams.Container{
+		StorageAccount: account, Name: name, ETag: etag, Created: now, LastModified: now,
+		Metadata: o.Metadata, PublicAccess: o.PublicAccess,
+	}
+	if err := s.records.CreateContainer(ctx, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Container describes one container.
+func (s *Store) Container(ctx context.Context, account, name string) (*ams.Container, error) {
+	return s.records.Container(ctx, account, name)
+}
+
+// UpdateContainer changes metadata, public access or policies.
+func (s *Store) UpdateContainer(ctx context.Context, account, name string, change func(*ams.Container) error) (*ams.Container, error) {
+	var changed ams.Container
+	err := s.records.UpdateContainer(ctx, account, name, func(c *ams.Container) error {
+		if err := change(c); err != nil {
+			return err
+		}
+		c.LastModified, c.ETag = s.stamp()
+		changed = *c
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &changed, nil
+}
+
+// DeleteContainer removes a container and all its blobs.
+func (s *Store) DeleteContainer(ctx context.Context, account, name string, cond Conditions) error {
+	files, err := s.records.DeleteContainer(ctx, account, name, cond.CheckContainer)
+	if err != nil {
+		return err
+	}
+	s.discard(ctx, files)
+	return nil
+}

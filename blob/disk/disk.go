@@ -1,0 +1,279 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+)
+
+const (
+	blocksDir  = ".blocks"
+	tmpDir     = ".tmp"
+	orphansDir = ".orphans"
+)
+
+// A Driver keeps files in one folder. It implements blob.Driver.
+type Driver struct {
+	dir string
+}
+
+// New returns the driver of a folder, which it makes if needed.
+func New(dir string) (*Driver, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{dir}
+	for _, sub := range []string{blocksDir, tmpDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := syncDir(dir); err != nil {
+		return nil, err
+	}
+	return d, syncDir(filepath.Dir(dir))
+}
+
+// Create implements blob.Driver.
+func (d *Driver) Create(_ context.Context, place blob.Place) (blob.Upload, error) {
+	if !place.Staged {
+		f, err := d.create(filepath.Join(tmpDir, random()))
+		if err != nil {
+			return nil, clean(err)
+		}
+		return &upload{d: d, f: f, place: place}, nil
+	}
+	// Nobody reads a block by its name, so it starts out where it stays.
+	file := filepath.Join(blocksDir, place.Account, place.Container, random())
+	f, err := d.create(file)
+	if err != nil {
+		return nil, clean(err)
+	}
+	return &upload{d: d, f: f, file: file}, nil
+}
+
+// create makes a new file and, durably, the directories above it.
+func (d *Driver) create(file string) (*os.File, error) {
+	path := filepath.Join(d.dir, file)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := d.makeDir(filepath.Dir(file)); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+}
+
+func (d *Driver) makeDir(dir string) error {
+	at := d.dir
+	for name := range strings.SplitSeq(dir, string(filepath.Separator)) {
+		parent := at
+		at = filepath.Join(at, name)
+		switch err := os.Mkdir(at, 0o700); {
+		case errors.Is(err, fs.ErrExist):
+		case err != nil:
+			return err
+		}
+		// Also when it exists: whoever made it may not have synced it yet.
+		if err := syncDir(parent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserve makes an empty file under the most readable name that is free.
+// Renaming over it is the one atomic move that every file system has.
+func (d *Driver) reserve(place blob.Place) (string, error) {
+	name := fileName(place.Blob)
+	for try := 0; ; try++ {
+		file := filepath.Join(place.Account, place.Container, name)
+		if try > 0 {
+			file = filepath.Join(place.Account, place.Container, version(name, try))
+		}
+		f, err := d.create(file)
+		switch {
+		case err == nil:
+			return file, f.Close()
+		case !errors.Is(err, fs.ErrExist) || try > 20:
+			return "", err
+		}
+	}
+}
+
+// move renames path, durable already, to the place, durably.
+func (d *Driver) move(path string, place blob.Place) (string, error) {
+	file, err := d.reserve(place)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(d.dir, file)
+	if err = os.Rename(path, to); err == nil {
+		err = syncDir(filepath.Dir(to))
+	}
+	if err != nil {
+		os.Remove(to)
+		return "", err
+	}
+	return file, nil
+}
+
+// Adopt implements blob.Driver.
+func (d *Driver) Adopt(ctx context.Context, localPath string, place blob.Place) (string, error) {
+	f, err := os.Open(localPath)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a regular file", localPath)
+	}
+	if err := f.Sync(); err != nil {
+		return "", clean(err)
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return "", err
+	}
+	file, err := d.move(localPath, place)
+	if !errors.Is(err, syscall.EXDEV) {
+		return file, clean(err)
+	}
+	up, err := d.Create(ctx, place) // another file system: copy
+	if err != nil {
+		return "", err
+	}
+	defer up.Abort()
+	if _, err := io.Copy(up.(*upload).f, f); err != nil {
+		return "", clean(err)
+	}
+	if file, err = up.Commit(ctx); err != nil {
+		return "", err
+	}
+	return file, os.Remove(localPath)
+}
+
+// Link implements blob.Driver.
+func (d *Driver) Link(_ context.Context, file string, size int64, place blob.Place) (string, error) {
+	from := filepath.Join(d.dir, file)
+	info, err := os.Stat(from)
+	if err != nil {
+		return "", err
+	}
+	if info.Size() != size {
+		return "", errors.ErrUnsupported
+	}
+	tmp := filepath.Join(d.dir, tmpDir, random())
+	if err := os.Link(from, tmp); err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			return "", clean(err)
+		}
+		return "", errors.ErrUnsupported // exFAT and others have no links
+	}
+	// Renaming one link over another does nothing (rename(2)); the reserved
+	// file is a different one, so this moves.
+	to, err := d.move(tmp, place)
+	if err != nil {
+		os.Remove(tmp)
+		return "", clean(err)
+	}
+	return to, nil
+}
+
+// Open implements blob.Driver.
+func (d *Driver) Open(_ context.Context, file string) (blob.Object, error) {
+	f, err := os.Open(filepath.Join(d.dir, file))
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Remove implements blob.Driver.
+func (d *Driver) Remove(_ context.Context, file string) error {
+	if err := os.Remove(filepath.Join(d.dir, file)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// LocalPath implements blob.Driver.
+func (d *Driver) LocalPath(file string) (string, bool) { return filepath.Join(d.dir, file), true }
+
+// An upload is a file being written: one in .tmp that will move to place, or,
+// with file set, a staged block where it stays.
+type upload struct {
+	d     *Driver
+	f     *os.File
+	file  string
+	place blob.Place
+	done  bool
+}
+
+func (u *upload) Write(p []byte) (int, error) {
+	n, err := u.f.Write(p)
+	return n, clean(err)
+}
+
+func (u *upload) Commit(context.Context) (string, error) {
+	file, err := u.commit()
+	return file, clean(err)
+}
+
+func (u *upload) commit() (string, error) {
+	if err := u.f.Sync(); err != nil {
+		return "", err
+	}
+	if err := u.f.Close(); err != nil {
+		return "", err
+	}
+	file := u.file
+	var err error
+	if file != "" {
+		err = syncDir(filepath.Dir(u.f.Name()))
+	} else {
+		file, err = u.d.move(u.f.Name(), u.place)
+	}
+	if err != nil {
+		return "", err
+	}
+	u.done = true
+	return file, nil
+}
+
+func (u *upload) Abort() {
+	if u.done {
+		return
+	}
+	u.done = true
+	u.f.Close()
+	os.Remove(u.f.Name())
+}
+
+// clean turns a full disk or quota into the error that clients see.
+func clean(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		return fmt.Errorf("%w (%v)", ams.ErrStorageFull, err)
+	}
+	return err
+}
+
+// syncDir makes the entries of a directory durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

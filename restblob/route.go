@@ -1,0 +1,155 @@
+package restblob
+
+import (
+	"net/http"
+)
+
+// An operation is a row of the protocol.
+type operation struct {
+	// What a signature must grant, any one letter of each: sp of a service or
+	// user delegation SAS ("": none may), sp and srt of an account SAS.
+	service, account string
+	resource         string
+	write            bool // by bearer token: needs the right to write
+	public           bool // may be read without a signature if the container says so
+	run              func(s *server, w http.ResponseWriter, q *request) error
+}
+
+// route finds the operation of q.
+func route(q *request) (operation, error) {
+	comp, restype := q.query.Get("comp"), q.query.Get("restype")
+	get := q.Method == http.MethodGet || q.Method == http.MethodHead
+	if restype == "account" && comp == "properties" && get {
+		return operation{service: "racwdl", account: "racwdl", resource: "sco", run: (*server).accountInfo}, nil
+	}
+	var op operation
+	switch {
+	case q.container == "":
+		op = serviceOperation(q, get, comp)
+	case q.blob == "":
+		if restype != "container" {
+			return op, bad("InvalidUri", "A request for a container says restype=container; blobs of the root container are addressed as $root/name.")
+		}
+		op = containerOperation(q, get, comp)
+	default:
+		op = blobOperation(q, get, comp)
+	}
+	if op.run == nil {
+		if comp != "" {
+			switch q.Method {
+			case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete:
+				return op, bad("InvalidQueryParameterValue", "Value for one of the query parameters specified in the request URI is invalid: comp=%s with %s.", comp, q.Method)
+			}
+		}
+		return op, &fault{status: http.StatusMethodNotAllowed, code: "UnsupportedHttpVerb", msg: "The resource doesn't support the specified HTTP verb."}
+	}
+	return op, nil
+}
+
+func serviceOperation(q *request, get bool, comp string) operation {
+	switch {
+	case get && comp == "list":
+		return operation{account: "l", resource: "s", run: (*server).listContainers}
+	case get && comp == "properties":
+		return operation{account: "r", resource: "s", run: (*server).serviceProperties}
+	case comp == "properties":
+		return refused("changes of the service properties")
+	case comp == "userdelegationkey":
+		return refused("user delegation keys")
+	case comp == "batch":
+		return refused("batches")
+	case comp == "stats":
+		return refused("replication statistics")
+	case comp == "blobs":
+		return refused("finding blobs by tags")
+	}
+	return operation{}
+}
+
+func containerOperation(q *request, get bool, comp string) operation {
+	put := q.Method == http.MethodPut
+	switch {
+	case comp == "" && put:
+		return operation{account: "cw", resource: "c", write: true, run: (*server).createContainer}
+	case comp == "" && get, comp == "metadata" && get:
+		return operation{account: "r", resource: "c", public: true, run: (*server).containerProperties}
+	case comp == "metadata" && put:
+		return operation{account: "w", resource: "c", write: true, run: (*server).setContainerMetadata}
+	case comp == "" && q.Method == http.MethodDelete:
+		return operation{account: "d", resource: "c", write: true, run: (*server).deleteContainer}
+	case comp == "acl" && get:
+		return operation{run: (*server).containerACL}
+	case comp == "acl" && put:
+		return operation{write: true, run: (*server).setContainerACL}
+	case comp == "list" && get:
+		return operation{service: "l", account: "l", resource: "c", public: true, run: (*server).listBlobs}
+	case comp == "lease":
+		return refused("leases")
+	case comp == "undelete":
+		return refused("undeleting containers")
+	case comp == "batch":
+		return refused("batches")
+	}
+	return operation{}
+}
+
+func blobOperation(q *request, get bool, comp string) operation {
+	put := q.Method == http.MethodPut
+	read := operation{service: "r", account: "r", resource: "o", public: true}
+	write := operation{service: "w", account: "w", resource: "o", write: true}
+	create := operation{service: "wc", account: "wc", resource: "o", write: true}
+	with := func(op operation, run func(*server, http.ResponseWriter, *request) error) operation {
+		op.run = run
+		return op
+	}
+	switch {
+	case q.query.Has("snapshot") && comp != "" || q.query.Has("versionid") && comp != "":
+		return refused("snapshots and versions")
+	case comp == "" && get:
+		return with(read, (*server).getBlob)
+	case comp == "" && put:
+		if q.Header.Get("x-ms-copy-source") != "" {
+			return refused("copies from a URL")
+		}
+		return with(create, (*server).putBlob)
+	case comp == "" && q.Method == http.MethodDelete:
+		return operation{service: "d", account: "d", resource: "o", write: true, run: (*server).deleteBlob}
+	case comp == "block" && put:
+		if q.Header.Get("x-ms-copy-source") != "" {
+			return refused("blocks from a URL")
+		}
+		return with(create, (*server).putBlock)
+	case comp == "blocklist" && put:
+		return with(create, (*server).putBlockList)
+	case comp == "blocklist" && get:
+		return with(read, (*server).blockList)
+	case comp == "properties" && put:
+		return with(write, (*server).setBlobProperties)
+	case comp == "metadata" && put:
+		return with(write, (*server).setBlobMetadata)
+	case comp == "metadata" && get:
+		return with(read, (*server).blobMetadata)
+	case comp == "tier" && put:
+		return with(write, (*server).setBlobTier)
+	case comp == "lease":
+		return refused("leases")
+	case comp == "snapshot":
+		return refused("snapshots")
+	case comp == "copy":
+		return refused("copies from a URL")
+	case comp == "tags":
+		return refused("blob tags")
+	case comp == "page" || comp == "pagelist" || comp == "appendblock" || comp == "seal" || comp == "incrementalcopy":
+		return refused("page and append blobs")
+	case comp == "query" || comp == "undelete" || comp == "expiry" || comp == "immutabilityPolicies" || comp == "legalhold":
+		return refused("comp=" + comp)
+	}
+	return operation{}
+}
+
+// refused is an operation of Azure that openams has not: it still asks who is
+// calling, so that strangers learn nothing.
+func refused(what string) operation {
+	return operation{service: "racwdlxytmefopi", account: "racwdlxytmefopi", resource: "sco", write: true,
+		run: func(*server, http.ResponseWriter, *request) error { return unserved(what) }}
+}
