@@ -111,6 +111,10 @@ func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
 func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
+// maxTop bounds the boxes of the top level, each of which is a read: three in a
+// fragment of 2 s make days.
+const maxTop = 1 << 20
+
 // A span is a box of the top level, of which only the header was read.
 type span struct {
 	typ  string
@@ -142,7 +146,11 @@ func eachTop(r io.ReaderAt, size int64, f func(span) error) error {
 		return &Error{NotMP4, "", -1, "the file is empty"}
 	}
 	seen := false
+	count := 0
 	for off := int64(0); off < size; {
+		if count++; count > maxTop {
+			return &Error{Unsupported, "", off, fmt.Sprintf("the file has more than %d boxes", maxTop)}
+		}
 		var buf [16]byte
 		n, err := r.ReadAt(buf[:min(16, size-off)], off)
 		if err != nil && (err != io.EOF || int64(n) < min(16, size-off)) {

@@ -163,3 +163,28 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBuildIndex indexes one muxed file of 2 h that nobody has laid out.
+func BenchmarkBuildIndex(b *testing.B) {
+	video, audio := hour(7200)
+	sizes := func(tr *Track) (list []uint32) {
+		for _, s := range tr.AppendSamples(nil, 0, tr.NumSamples()) {
+			list = append(list, s.Size)
+		}
+		return list
+	}
+	var syncs []uint32
+	for i := 1; i <= video.NumSamples(); i += 50 {
+		syncs = append(syncs, uint32(i))
+	}
+	head, size := synth(20<<20,
+		synthTrack{handler: "vide", entry: videoSynth(), timescale: 25, dur: 1, sizes: sizes(video), syncs: syncs, perChunk: 3},
+		synthTrack{handler: "soun", entry: audioSynth(), timescale: 48000, dur: 1024, sizes: sizes(audio), perChunk: 6})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := BuildIndex(sparse{head, size}, size); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(head))/1e6, "MB-moov")
+}
