@@ -30,7 +30,7 @@ func (f Fault) String() string {
 // An Error tells why a file cannot be read.
 type Error struct {
 	Fault  Fault
-	Box    string // FourCC or path of the box at fault, "" if none
+	Box    string // FourCC of the box at fault, "" if none
 	Offset int64  // of that box in the file, -1 if unknown
 	Msg    string // what is wrong, for a person
 }

@@ -1,7 +1,5 @@
 package mp4
 
-import "time"
-
 // Kind is the type of a track's media.
 type Kind uint8
 
@@ -118,41 +116,3 @@ func (t *Track) SampleAt(p int64) int {
 	c := t.table.at(p + t.EditStart - int64(t.FirstCTO))
 	return c.i - 1
 }
-
-// Lead is the length of media that is decoded before presentation time 0:
-// codec priming cut off by the edit list. It is 0 for a track that starts at 0
-// or later.
-func (t *Track) Lead() int64 { return max(0, t.EditStart-int64(t.FirstCTO)-t.firstDTS()) }
-
-// Duration returns the presentation time at which the track ends.
-func (t *Track) Duration() int64 { return t.duration() }
-
-// DefaultFragment is the target duration of a fragment unless an asset says
-// otherwise: three GOPs of 2 s, as AMS cut them.
-const DefaultFragment = 6 * time.Second
-
-// A Fragment is a run of samples that starts with a sync sample.
-type Fragment struct {
-	First, N int   // its samples are [First, First+N)
-	Time     int64 // media time of its first sample: the name of the fragment in URLs and manifests
-	Decode   int64 // decode time of its first sample for tfdt: DTS moved so that the track's first sample has Decode == Time
-	Dur      int64 // to the next fragment's Time; for the last one to the end of the last sample shown
-	Bytes    int64 // sum of its sample sizes
-}
-
-// Fragments cuts the track into fragments. It is the one rule that everything
-// in openams follows: the first fragment starts with the first sample, and a
-// fragment ends before the first sync sample whose media time is at least
-// target after the fragment's Time. One millisecond early counts as on time,
-// because coarse timescales cannot say 6 s of every frame rate. For audio and
-// text every sample is a sync sample, so that all fragments but the last hold
-// the same number of frames if frames are equally long. Audio is not cut at
-// the video's times.
-//
-// A target of 0 or less means DefaultFragment.
-func (t *Track) Fragments(target time.Duration) []Fragment { return t.fragments(target) }
-
-// GOPs returns the groups of pictures in f, in the form of fragments: each
-// starts with a sync sample and holds the samples up to the next one. To list
-// those of the whole track, pass a Fragment of all its samples.
-func (t *Track) GOPs(f Fragment) []Fragment { return t.gops(f) }
