@@ -1,0 +1,268 @@
+package account
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/sas"
+)
+
+// An AssetInput is what a client writes of an asset. A nil field is not
+// touched by UpdateAsset; CreateOrUpdateAsset takes it as empty.
+type AssetInput struct {
+	AlternateID *string
+	Description *string
+
+	// Fixed at creation; empty: the default, or on an existing asset no opinion.
+	Container      string
+	StorageAccount string
+}
+
+// CreateOrUpdateAsset makes the asset or replaces its writable properties.
+//
+// A container that exists already is adopted with its blobs (documented). It
+// is Exists if the container is another asset's, Invalid if its name breaks
+// the storage rules or the storage account is not one of this account.
+func (a *Account) CreateOrUpdateAsset(ctx context.Context, name string, in AssetInput) (asset *ams.Asset, created bool, err error) {
+	_, err = a.Asset(ctx, name)
+	if err != nil && ams.CodeOf(err) == ams.NotFound {
+		asset, err = a.createAsset(ctx, name, in)
+		// Somebody else may have created it meanwhile: then this is an update.
+		if e, ok := errors.AsType[*ams.Error](err); !ok || e.Code != ams.Exists || e.Target != "" {
+			return asset, err == nil, err
+		}
+	} else if err != nil {
+		return nil, false, err
+	}
+	if in.AlternateID == nil {
+		in.AlternateID = new(string)
+	}
+	if in.Description == nil {
+		in.Description = new(string)
+	}
+	asset, err = a.UpdateAsset(ctx, name, in)
+	return asset, false, err
+}
+
+// createAsset makes the container, then the asset: see the package comment.
+func (a *Account) createAsset(ctx context.Context, name string, in AssetInput) (*ams.Asset, error) {
+	now, by := a.s.now(), caller(ctx)
+	asset := &ams.Asset{
+		Account: a.ID, Name: name, ID: uuid.NewString(),
+		StorageAccount: in.StorageAccount, Container: in.Container, Format: ams.NotEncrypted,
+		Created: now, LastModified: now, CreatedBy: by, LastModifiedBy: by,
+	}
+	set(&asset.AlternateID, in.AlternateID)
+	set(&asset.Description, in.Description)
+	if asset.StorageAccount == "" {
+		asset.StorageAccount = a.PrimaryStorage()
+	}
+	if !a.HasStorage(asset.StorageAccount) {
+		return nil, ams.Invalidf("properties.storageAccountName", "The storage account '%s' is not attached to the media services account '%s'.", asset.StorageAccount, a.Name)
+	}
+	if asset.Container == "" {
+		asset.Container = ams.DefaultContainer(asset.ID)
+	}
+	if err := asset.Validate(); err != nil {
+		return nil, err
+	}
+	_, err := a.s.Blobs.CreateContainer(ctx, asset.StorageAccount, asset.Container, blob.ContainerOptions{})
+	if err != nil && !errors.Is(err, ams.ErrContainerExists) {
+		return nil, err
+	}
+	insert := func(tx *catalog.Tx) error { return tx.InsertAsset(asset) }
+	if err := a.s.Catalog.Update(ctx, insert); err != nil {
+		if in.Container == "" { // nobody else knows its name
+			a.s.Blobs.DeleteContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{})
+		}
+		return nil, err
+	}
+	return asset, nil
+}
+
+func (a *Account) updateAsset(ctx context.Context, tx *catalog.Tx, asset *ams.Asset, in AssetInput) error {
+	if in.Container != "" && in.Container != asset.Container {
+		return ams.Invalidf("properties.container", "The container of the asset '%s' is '%s' and can't be changed.", asset.Name, asset.Container)
+	}
+	if in.StorageAccount != "" && in.StorageAccount != asset.StorageAccount {
+		return ams.Invalidf("properties.storageAccountName", "The storage account of the asset '%s' is '%s' and can't be changed.", asset.Name, asset.StorageAccount)
+	}
+	set(&asset.AlternateID, in.AlternateID)
+	set(&asset.Description, in.Description)
+	asset.LastModified, asset.LastModifiedBy = a.s.now(), caller(ctx)
+	return tx.UpdateAsset(asset)
+}
+
+// set stores *from in *to unless from is nil.
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// UpdateAsset changes the properties that in gives.
+func (a *Account) UpdateAsset(ctx context.Context, name string, in AssetInput) (asset *ams.Asset, err error) {
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		if asset, err = tx.Asset(a.ID, name); err != nil {
+			return err
+		}
+		return a.updateAsset(ctx, tx, asset, in)
+	})
+	return asset, err
+}
+
+// Asset finds an asset by its v3 name.
+func (a *Account) Asset(ctx context.Context, name string) (asset *ams.Asset, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		asset, err = tx.Asset(a.ID, name)
+		return err
+	})
+	return asset, err
+}
+
+// Assets lists one page of assets; next is empty on the last.
+func (a *Account) Assets(ctx context.Context, q catalog.Query) (assets []*ams.Asset, next string, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		assets, next, err = tx.Assets(a.ID, q)
+		return err
+	})
+	return assets, next, err
+}
+
+// DeleteAsset deletes the asset with its locators and its container, and
+// reports whether there was one. The order is in the package comment.
+func (a *Account) DeleteAsset(ctx context.Context, name string) (existed bool, err error) {
+	var asset *ams.Asset
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		if asset, err = tx.Asset(a.ID, name); err != nil {
+			return err
+		}
+		return unpublish(tx, asset)
+	})
+	if existed, err := gone(err); !existed {
+		return false, err
+	}
+	err = a.s.Blobs.DeleteContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{})
+	if err != nil && ams.CodeOf(err) != ams.NotFound {
+		return true, err
+	}
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		return tx.DeleteAsset(a.ID, asset.Name) // with locators made meanwhile
+	})
+	_, err = gone(err) // someone else may have deleted it meanwhile
+	return true, err
+}
+
+// unpublish deletes the locators of an asset.
+func unpublish(tx *catalog.Tx, asset *ams.Asset) error {
+	locators, err := tx.AssetLocators(asset.Account, asset.Name)
+	if err != nil {
+		return err
+	}
+	for _, l := range locators {
+		if err := tx.DeleteLocator(l.Account, l.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AssetLocators lists the streaming locators of an asset.
+func (a *Account) AssetLocators(ctx context.Context, name string) (locators []*ams.StreamingLocator, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		asset, err := tx.Asset(a.ID, name)
+		if err != nil {
+			return err
+		}
+		locators, err = tx.AssetLocators(a.ID, asset.Name)
+		return err
+	})
+	return locators, err
+}
+
+// A ContainerPermission is what the URLs of ContainerSAS allow.
+type ContainerPermission string
+
+// The permissions of listContainerSas.
+const (
+	Read            ContainerPermission = "Read"
+	ReadWrite       ContainerPermission = "ReadWrite"
+	ReadWriteDelete ContainerPermission = "ReadWriteDelete"
+)
+
+// sp is the permission as a shared access signature spells it (recorded).
+func (p ContainerPermission) sp() string {
+	switch p {
+	case Read:
+		return "rl"
+	case ReadWrite:
+		return "rwl"
+	case ReadWriteDelete:
+		return "rwdl"
+	}
+	return ""
+}
+
+// maxSAS is how far ahead the URLs of ContainerSAS may expire (documented).
+const maxSAS = 24 * time.Hour
+
+// ContainerSAS makes two URLs to the asset's container that grant p until
+// expiry: one signed with each key of the storage account, so that the keys
+// can be rolled one after the other (documented).
+func (a *Account) ContainerSAS(ctx context.Context, name string, p ContainerPermission, expiry time.Time) ([]string, error) {
+	asset, err := a.Asset(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	now := a.s.Now()
+	switch {
+	case p.sp() == "":
+		return nil, ams.Invalidf("permissions", "'%s' is not a value of permissions: Read, ReadWrite or ReadWriteDelete.", p)
+	case expiry.IsZero():
+		return nil, ams.Invalidf("expiryTime", "expiryTime is missing.")
+	case !expiry.After(now):
+		return nil, ams.Invalidf("expiryTime", "expiryTime must be in the future.")
+	case expiry.Sub(now) >= maxSAS:
+		return nil, ams.Invalidf("expiryTime", "expiryTime must be less than 24 hours ahead.")
+	}
+	keys, err := a.s.StorageKeys(ctx, asset.StorageAccount)
+	if err != nil {
+		return nil, err
+	}
+	var urls []string
+	for _, key := range keys {
+		v := sas.Values{Version: sas.DefaultVersion, Resource: "c", Permissions: p.sp(), Expiry: sas.Time(expiry)}
+		urls = append(urls, a.s.BlobEndpoint+"/"+asset.StorageAccount+"/"+asset.Container+"?"+v.Sign(key, asset.StorageAccount, asset.Container, ""))
+	}
+	return urls, nil
+}
+
+// EncryptionKey is the key of a storage-encrypted asset. This server has none
+// such yet: every asset answers that it is not encrypted.
+func (a *Account) EncryptionKey(ctx context.Context, name string) error {
+	asset, err := a.Asset(ctx, name)
+	if err != nil {
+		return err
+	}
+	return ams.Invalidf("", "The asset '%s' is not storage encrypted: its storageEncryptionFormat is '%s'.", asset.Name, asset.Format)
+}
+
+// normalID is a guid as records keep it, or "" when s is none. Braces and
+// missing hyphens are fine, as .NET's Guid reads them.
+func normalID(s string) string {
+	s = strings.ToLower(strings.Trim(s, "{}"))
+	raw, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || len(raw) != 16 {
+		return ""
+	}
+	id, _ := uuid.FromBytes(raw)
+	return id.String()
+}

@@ -1,0 +1,221 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/catalog"
+)
+
+// A LocatorRequest is what a client asks CreateLocator for.
+type LocatorRequest struct {
+	ID               string // guid chosen by the client; empty: random
+	Asset            string
+	Policy           string    // streaming policy
+	Start            time.Time // zero: at once
+	End              time.Time // zero: never
+	AlternativeMedia string
+	ContentKeyPolicy string
+	ContentKeys      int // how many content keys the client gives
+	Filters          []string
+}
+
+// CreateLocator publishes an asset. Locators are immutable: a second one of
+// the name is Exists, unless it asks for exactly the same, which is taken as
+// the retry of a lost answer. So is the guid of another locator of the server.
+func (a *Account) CreateLocator(ctx context.Context, name string, r LocatorRequest) (l *ams.StreamingLocator, err error) {
+	if err := ams.ValidateName("streaming locator", name); err != nil {
+		return nil, err
+	}
+	if r.End.IsZero() {
+		r.End = ams.Never
+	}
+	if !r.End.After(r.Start) {
+		return nil, ams.Invalidf("properties.endTime", "endTime must be after startTime.")
+	}
+	if r.ID != "" {
+		id := normalID(r.ID)
+		if id == "" {
+			return nil, ams.Invalidf("properties.streamingLocatorId", "'%s' is not a GUID.", r.ID)
+		}
+		r.ID = id
+	}
+	if err := checkProtection(r); err != nil {
+		return nil, err
+	}
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		old, err := tx.Locator(a.ID, name)
+		if err == nil {
+			if !sameLocator(old, r) {
+				return ams.Errorf(ams.Exists, "The streaming locator '%s' exists already and can't be changed.", old.Name)
+			}
+			l = old
+			return nil
+		}
+		if ams.CodeOf(err) != ams.NotFound {
+			return err
+		}
+		l, err = a.createLocator(ctx, tx, name, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// checkProtection refuses what needs content keys or filters: this server
+// would serve such a locator in the clear or whole.
+func checkProtection(r LocatorRequest) error {
+	switch {
+	case r.ContentKeyPolicy != "":
+		return &ams.Error{Code: ams.Unsupported, Target: "properties.defaultContentKeyPolicyName",
+			Msg: "Content key policies are not supported yet: the streaming locator can't name '" + r.ContentKeyPolicy + "'."}
+	case r.ContentKeys > 0:
+		return &ams.Error{Code: ams.Unsupported, Target: "properties.contentKeys",
+			Msg: "Content keys are not supported yet: only streaming policies without encryption are."}
+	case len(r.Filters) > 0:
+		return &ams.Error{Code: ams.Unsupported, Target: "properties.filters",
+			Msg: "Account and asset filters are not supported yet: the streaming locator can't name any."}
+	}
+	return nil
+}
+
+func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string, r LocatorRequest) (*ams.StreamingLocator, error) {
+	if r.Asset == "" {
+		return nil, ams.Invalidf("properties.assetName", "assetName is missing.")
+	}
+	if r.Policy == "" {
+		return nil, ams.Invalidf("properties.streamingPolicyName", "streamingPolicyName is missing.")
+	}
+	asset, err := tx.Asset(a.ID, r.Asset)
+	if err != nil {
+		return nil, referred(err, "properties.assetName", "Asset '%s' is not found under account '%s'.", r.Asset, a.Name)
+	}
+	policy, err := tx.Policy(a.ID, r.Policy)
+	if err != nil {
+		return nil, referred(err, "properties.streamingPolicyName", "Streaming policy '%s' is not found under account '%s'.", r.Policy, a.Name)
+	}
+	if policy.NeedsKeys() {
+		return nil, &ams.Error{Code: ams.Unsupported, Target: "properties.streamingPolicyName",
+			Msg: "The streaming policy '" + policy.Name + "' needs content keys, which are not supported yet. Predefined_ClearStreamingOnly, Predefined_DownloadAndClearStreaming and Predefined_DownloadOnly need none."}
+	}
+	others, err := tx.AssetLocators(a.ID, asset.Name)
+	if err != nil {
+		return nil, err
+	}
+	if len(others) >= maxLocatorsPerAsset {
+		return nil, ams.Errorf(ams.Limit, "The asset '%s' has %d streaming locators already: no more are allowed.", asset.Name, len(others))
+	}
+	if r.ID == "" {
+		r.ID = uuid.NewString()
+	} else if _, err := tx.LocatorByID(r.ID); err == nil {
+		return nil, &ams.Error{Code: ams.Exists, Target: "properties.streamingLocatorId",
+			Msg: "The streamingLocatorId '" + r.ID + "' is in use by another streaming locator."}
+	} else if ams.CodeOf(err) != ams.NotFound {
+		return nil, err
+	}
+	l := &ams.StreamingLocator{
+		Account: a.ID, Name: name, ID: r.ID, Asset: asset.Name, Policy: policy.Name,
+		Start: r.Start, End: r.End, AlternativeMedia: r.AlternativeMedia,
+		ContentKeyPolicy: r.ContentKeyPolicy, Filters: r.Filters,
+		Created: a.s.now(), CreatedBy: caller(ctx),
+	}
+	return l, tx.InsertLocator(l)
+}
+
+// referred makes NotFound of an entity that a request refers to an Invalid
+// property, as AMS did for the assets of jobs (azure-docs issue 29409).
+func referred(err error, target, format string, args ...any) error {
+	if ams.CodeOf(err) == ams.NotFound {
+		return ams.Invalidf(target, format, args...)
+	}
+	return err
+}
+
+// sameLocator reports whether r asks for the locator that exists already.
+func sameLocator(old *ams.StreamingLocator, r LocatorRequest) bool {
+	return (r.ID == "" || r.ID == old.ID) && strings.EqualFold(r.Asset, old.Asset) && strings.EqualFold(r.Policy, old.Policy) &&
+		r.Start.Equal(old.Start) && r.End.Equal(old.End) && r.AlternativeMedia == old.AlternativeMedia &&
+		r.ContentKeyPolicy == old.ContentKeyPolicy && slices.Equal(r.Filters, old.Filters)
+}
+
+// Locator finds a streaming locator by name.
+func (a *Account) Locator(ctx context.Context, name string) (l *ams.StreamingLocator, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		l, err = tx.Locator(a.ID, name)
+		return err
+	})
+	return l, err
+}
+
+// Locators lists one page of streaming locators; next is empty on the last.
+func (a *Account) Locators(ctx context.Context, q catalog.Query) (ls []*ams.StreamingLocator, next string, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		ls, next, err = tx.Locators(a.ID, q)
+		return err
+	})
+	return ls, next, err
+}
+
+// DeleteLocator unpublishes, and reports whether there was such a locator.
+func (a *Account) DeleteLocator(ctx context.Context, name string) (existed bool, err error) {
+	return gone(a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		return tx.DeleteLocator(a.ID, name)
+	}))
+}
+
+// Published is what a streaming path's first segment leads to.
+type Published struct {
+	Locator  *ams.StreamingLocator
+	Asset    *ams.Asset
+	Policy   *ams.StreamingPolicy
+	Endpoint *ams.StreamingEndpoint // a Running one
+}
+
+// ResolveLocator finds what the guid in a streaming path publishes now. It is
+// NotFound without such a locator, Conflict outside its times, Unavailable
+// when no streaming endpoint of its account runs.
+func (s *Server) ResolveLocator(ctx context.Context, id string) (*Published, error) {
+	id = normalID(id)
+	if id == "" {
+		return nil, ams.Errorf(ams.NotFound, "The path does not begin with a streaming locator's id.")
+	}
+	p := new(Published)
+	err := s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		if p.Locator, err = tx.LocatorByID(id); err != nil {
+			return err
+		}
+		if !p.Locator.Active(s.Now()) {
+			return ams.Errorf(ams.Conflict, "The streaming locator is not active at this time.")
+		}
+		if p.Asset, err = tx.Asset(p.Locator.Account, p.Locator.Asset); err != nil {
+			return err
+		}
+		if p.Policy, err = tx.Policy(p.Locator.Account, p.Locator.Policy); err != nil {
+			return err
+		}
+		endpoints, _, err := tx.Endpoints(p.Locator.Account, catalog.Query{})
+		if err != nil {
+			return err
+		}
+		for _, e := range endpoints {
+			if e.State == ams.EndpointRunning && (p.Endpoint == nil || e.Name == ams.DefaultEndpoint) {
+				p.Endpoint = e
+			}
+		}
+		if p.Endpoint == nil {
+			return ams.Errorf(ams.Unavailable, "No streaming endpoint of the account is running.")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}

@@ -1,0 +1,124 @@
+package account
+
+import (
+	"context"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+)
+
+// Paths are where a locator's asset is served, to be appended to
+// https://{endpoint's host name}.
+type Paths struct {
+	Streaming []StreamingPath
+	Download  []string // of files
+}
+
+// A StreamingPath is where one protocol is served.
+type StreamingPath struct {
+	Protocol ams.Protocol
+	Scheme   ams.Scheme
+	Paths    []string
+}
+
+// manifests are the forms of manifest paths, in the order AMS listed them.
+var manifests = []struct {
+	protocol ams.Protocol
+	suffixes []string
+}{
+	{ams.HLS, []string{"manifest(format=m3u8-aapl)", "manifest(format=m3u8-cmaf)"}},
+	{ams.DASH, []string{"manifest(format=mpd-time-csf)", "manifest(format=mpd-time-cmaf)"}},
+	{ams.SmoothStreaming, []string{"manifest"}},
+}
+
+// Paths lists the paths of a locator. Both lists are empty while the asset
+// holds nothing to serve (recorded).
+func (a *Account) Paths(ctx context.Context, locator string) (*Paths, error) {
+	l, err := a.Locator(ctx, locator)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := a.Policy(ctx, l.Policy)
+	if err != nil {
+		return nil, err
+	}
+	asset, err := a.Asset(ctx, l.Asset)
+	if err != nil {
+		return nil, err
+	}
+	files, err := a.s.files(ctx, asset)
+	if err != nil {
+		return nil, err
+	}
+	paths := new(Paths)
+	root := "/" + l.ID + "/"
+	if ism := serverManifest(files); ism != "" {
+		for _, m := range manifests {
+			if !policy.Allows(ams.NoEncryption, m.protocol) {
+				continue
+			}
+			p := StreamingPath{Protocol: m.protocol, Scheme: ams.NoEncryption}
+			for _, suffix := range m.suffixes {
+				p.Paths = append(p.Paths, root+url.PathEscape(ism)+"/"+suffix)
+			}
+			paths.Streaming = append(paths.Streaming, p)
+		}
+	}
+	if policy.Allows(ams.NoEncryption, ams.Download) {
+		for _, f := range files {
+			if downloadable(f) {
+				paths.Download = append(paths.Download, root+url.PathEscape(f))
+			}
+		}
+	}
+	return paths, nil
+}
+
+// serverManifest is the asset's .ism file: what makes it streamable.
+func serverManifest(files []string) string {
+	for _, f := range files {
+		if strings.EqualFold(path.Ext(f), ".ism") {
+			return f
+		}
+	}
+	return ""
+}
+
+// downloadable reports whether listPaths shows the file: media and metadata,
+// not what only the streaming server reads.
+func downloadable(file string) bool {
+	switch strings.ToLower(path.Ext(file)) {
+	case ".ism", ".ismc", ".mpi":
+		return false
+	}
+	return true
+}
+
+// files are the names of the asset's files in order: the blobs in the root of
+// its container whose names are valid on NTFS (documented).
+func (s *Server) files(ctx context.Context, asset *ams.Asset) ([]string, error) {
+	var files []string
+	// A delimiter keeps a folder of a million blobs to one entry.
+	o := blob.ListOptions{Delimiter: "/"}
+	for {
+		page, err := s.Blobs.List(ctx, asset.StorageAccount, asset.Container, o)
+		if err != nil {
+			if ams.CodeOf(err) == ams.NotFound {
+				return nil, nil // the container was deleted behind the asset's back
+			}
+			return nil, err
+		}
+		for _, b := range page.Blobs {
+			if ams.ValidateFileName(b.Name) == nil {
+				files = append(files, b.Name)
+			}
+		}
+		if page.Next == "" {
+			return files, nil
+		}
+		o.Marker = page.Next
+	}
+}

@@ -1,0 +1,223 @@
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/identity"
+)
+
+// Config is what a Server needs. Catalog, Blobs, BlobEndpoint and
+// StreamingHost are required.
+type Config struct {
+	Catalog *catalog.DB
+	Blobs   *blob.Store
+
+	// BlobEndpoint is the root of the blob face as clients reach it, without
+	// the storage account: "http://127.0.0.1:10000".
+	BlobEndpoint string
+	// StreamingHost is the host[:port] that a new streaming endpoint reports.
+	StreamingHost string
+
+	// Supports and SupportsInput say whether the encoder can run a preset and
+	// read an input. A job that needs more is refused at submission, not in
+	// the middle. Their errors name what is missing. Nil: everything.
+	Supports      func(ams.Preset) error
+	SupportsInput func(ams.JobInput) error
+	// CheckURL refuses the URLs that the server may not fetch. Nil: none.
+	CheckURL func(url string) error
+	// Follow makes a starting or stopping endpoint so, before its operation
+	// ends. Nil: the origin reads the state on each request.
+	Follow func(context.Context, *ams.StreamingEndpoint) error
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: slog.Default(); only for operations that outlive their request
+}
+
+// A Server holds all accounts of one openams. Its methods may be called
+// concurrently.
+type Server struct {
+	Config
+	operations sync.WaitGroup // those that outlive their request
+}
+
+// New makes a Server. It touches nothing.
+func New(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	c.BlobEndpoint = strings.TrimSuffix(c.BlobEndpoint, "/")
+	return &Server{Config: c}
+}
+
+// Close waits for the operations under way.
+func (s *Server) Close() { s.operations.Wait() }
+
+// An Account is one media services account and its operations.
+type Account struct {
+	ams.Account
+	s *Server
+}
+
+// First names what a server has from its first start.
+type First struct {
+	SubscriptionID, ResourceGroup, Account, Location string
+	StorageAccount                                   string
+}
+
+// EnsureFirst makes the first account of a new data folder, its storage
+// account with two random keys and its default streaming endpoint, which is
+// Running (AMS left it Stopped: a cost there, a surprise here). Once the
+// account exists it changes nothing, except that the endpoint reports the
+// present StreamingHost.
+func (s *Server) EnsureFirst(ctx context.Context, f First) error {
+	now := s.now()
+	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		if _, err := tx.StorageAccount(f.StorageAccount); ams.CodeOf(err) == ams.NotFound {
+			store := &ams.StorageAccount{Name: f.StorageAccount, Created: now}
+			for i := range store.Keys {
+				store.Keys[i] = make([]byte, 64)
+				rand.Read(store.Keys[i])
+			}
+			if err := tx.InsertStorageAccount(store); err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+		a, err := tx.Account(f.Account)
+		if err == nil {
+			return s.rehost(tx, a)
+		}
+		if ams.CodeOf(err) != ams.NotFound {
+			return err
+		}
+		a = &ams.Account{
+			ID: uuid.NewString(), SubscriptionID: f.SubscriptionID, ResourceGroup: f.ResourceGroup,
+			Name: f.Account, Location: f.Location,
+			Storage: []ams.AccountStorage{{Name: f.StorageAccount, Primary: true}},
+			Created: now, LastModified: now,
+		}
+		if err := tx.InsertAccount(a); err != nil {
+			return err
+		}
+		return tx.InsertEndpoint(&ams.StreamingEndpoint{
+			Account: a.ID, Name: ams.DefaultEndpoint, ID: uuid.NewString(), Location: a.Location,
+			HostName: s.StreamingHost, State: ams.EndpointRunning, Created: now, LastModified: now,
+		})
+	})
+}
+
+// rehost lets the default endpoint report the present host: the port is a
+// flag, so it may change between two starts.
+func (s *Server) rehost(tx *catalog.Tx, a *ams.Account) error {
+	e, err := tx.Endpoint(a.ID, ams.DefaultEndpoint)
+	if err != nil || e.HostName == s.StreamingHost {
+		return err
+	}
+	e.HostName = s.StreamingHost
+	return tx.UpdateEndpoint(e)
+}
+
+// Account finds the account at a Resource Manager address.
+func (s *Server) Account(ctx context.Context, subscription, group, name string) (*Account, error) {
+	a := &Account{s: s}
+	return a, s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		found, err := tx.Account(name)
+		if err != nil {
+			return err
+		}
+		if !strings.EqualFold(found.SubscriptionID, subscription) || !strings.EqualFold(found.ResourceGroup, group) {
+			return ams.Errorf(ams.NotFound, "The media services account was not found.")
+		}
+		a.Account = *found
+		return nil
+	})
+}
+
+// ByID finds an account by its guid, which every entity of it carries.
+func (s *Server) ByID(ctx context.Context, id string) (*Account, error) {
+	a := &Account{s: s}
+	return a, s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		found, err := tx.AccountByID(id)
+		if err == nil {
+			a.Account = *found
+		}
+		return err
+	})
+}
+
+// Accounts lists the accounts of a subscription, or of one resource group in
+// it when group is not empty, by name.
+func (s *Server) Accounts(ctx context.Context, subscription, group string) (accounts []*ams.Account, err error) {
+	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		all, _, err := tx.Accounts(catalog.Query{}) // at most 100 in a subscription (documented)
+		for _, a := range all {
+			if strings.EqualFold(a.SubscriptionID, subscription) && (group == "" || strings.EqualFold(a.ResourceGroup, group)) {
+				accounts = append(accounts, a)
+			}
+		}
+		return err
+	})
+	return accounts, err
+}
+
+// NameAvailable says whether a new account may have the name, and if not why:
+// reason is "Invalid" or "AlreadyExists" (recorded).
+func (s *Server) NameAvailable(ctx context.Context, name string) (ok bool, reason, message string, err error) {
+	if err := ams.ValidateAccountName(name); err != nil {
+		return false, "Invalid", err.Error(), nil
+	}
+	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		_, err := tx.Account(name)
+		return err
+	})
+	switch {
+	case err == nil:
+		return false, "AlreadyExists", fmt.Sprintf("The account name '%s' is already in use.", name), nil
+	case ams.CodeOf(err) == ams.NotFound:
+		return true, "", "", nil
+	}
+	return false, "", "", err
+}
+
+// StorageKeys are the two keys of a storage account.
+func (s *Server) StorageKeys(ctx context.Context, storageAccount string) (keys [2][]byte, err error) {
+	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		store, err := tx.StorageAccount(storageAccount)
+		if err == nil {
+			keys = store.Keys
+		}
+		return err
+	})
+	return keys, err
+}
+
+// now is the time that records carry: AMS showed milliseconds, and what a
+// client reads back it may compare with in a $filter.
+func (s *Server) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+
+// caller is who asks, for createdBy and lastModifiedBy.
+func caller(ctx context.Context) string {
+	p := identity.FromContext(ctx)
+	switch {
+	case p == nil:
+		return ""
+	case p.AppID != "":
+		return p.AppID
+	}
+	return p.ID
+}

@@ -1,0 +1,58 @@
+package restv3
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/openams/openams/account"
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/restv3/arm"
+)
+
+// Config is what the face needs of the server. All but Log are required.
+type Config struct {
+	Accounts *account.Server
+	Facts    *arm.Facts       // the subscription, group and tenant there are
+	Tokens   arm.TokenChecker // bearer tokens of the management audience
+	TenantID string           // named in the challenge of a 401
+	Log      *slog.Logger     // nil: slog.Default()
+}
+
+// New is the handler of everything below /subscriptions, /providers and
+// /tenants. Every request needs a bearer token.
+func New(c Config) http.Handler {
+	a := &api{accounts: c.Accounts}
+	rt := arm.NewRouter(arm.RouterConfig{Log: c.Log, Fault: fault, Location: c.Facts.Location})
+	c.Facts.Register(rt)
+	for _, o := range a.table() {
+		switch {
+		case o.elsewhere:
+		case o.handle == nil:
+			rt.Handle(o.Method, o.Path, notYet(o.Op))
+		default:
+			rt.Handle(o.Method, o.Path, o.handle)
+		}
+	}
+	return arm.Authenticate(c.Tokens, c.TenantID, rt)
+}
+
+// An api serves the operations of the table.
+type api struct{ accounts *account.Server }
+
+// A handler serves one operation below an account that exists.
+type handler func(acc *account.Account, w http.ResponseWriter, r *http.Request) error
+
+// in finds the account of the path for h.
+func (a *api) in(h handler) arm.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		group, name := r.PathValue("resourceGroupName"), r.PathValue("accountName")
+		acc, err := a.accounts.Account(r.Context(), r.PathValue("subscriptionId"), group, name)
+		if err != nil {
+			if ams.CodeOf(err) == ams.NotFound {
+				return arm.ResourceNotFound("Microsoft.Media/mediaservices", name, group)
+			}
+			return err
+		}
+		return h(acc, w, r)
+	}
+}
