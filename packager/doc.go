@@ -26,7 +26,7 @@
 // tfdt is exact, and is the sum of all sample durations before it. The media
 // time of a track starts at 0 with codec priming included; presentation time is
 // media time less Track.Lead, which fMP4 tells players by an edit list of one
-// entry in the init segment and TS by its time stamps. See package mp4.
+// entry in the init segment and TS by its time stamps. See packages mp4 and fmp4.
 //
 // # Invariants
 //

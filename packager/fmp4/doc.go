@@ -7,9 +7,11 @@
 // because its clients make the init segment themselves ([MS-SSTR] 2.2.4), and
 // only it carries sdtp.
 //
-// Composition offsets are relative to that of the track's first sample and may
-// be negative (trun version 1), so that no edit list is needed to bring the
-// first picture to time 0. An edit list is written for codec priming alone.
+// The edit list of an init segment has one entry, which skips codec priming and
+// the composition offset of the first picture: both tracks start at 0 then. As
+// Smooth has no edit list, the offsets of its pictures are made relative to the
+// first one (trun version 1); its audio plays the priming too, as AMS's did, so
+// that it is late by a frame.
 //
 // Protection boxes (senc, saiz, saio, sinf, pssh) are not written here yet.
 package fmp4

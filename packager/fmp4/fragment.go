@@ -40,7 +40,7 @@ type shape struct {
 // are those of f.
 func Header(t *mp4.Track, f mp4.Fragment, samples []mp4.Sample, sequence uint32, style Style) []byte {
 	video := t.Kind == mp4.Video
-	clock := clock{t, f.Decode, style}
+	clock := newClock(t, f, style)
 	s := clock.shape(samples)
 	w := &writer{make([]byte, 0, s.size)}
 	switch style {
@@ -141,14 +141,19 @@ func Header(t *mp4.Track, f mp4.Fragment, samples []mp4.Sample, sequence uint32,
 
 // HeaderSize returns the length of Header without writing it.
 func HeaderSize(t *mp4.Track, f mp4.Fragment, samples []mp4.Sample, style Style) int {
-	return clock{t, f.Decode, style}.shape(samples).size
+	return newClock(t, f, style).shape(samples).size
 }
 
 // A clock tells times of a fragment in the units of its style.
 type clock struct {
 	t      *mp4.Track
-	decode int64
+	decode int64 // of the fragment
+	zero   int64 // composition offset that is written as 0
 	style  Style
+}
+
+func newClock(t *mp4.Track, f mp4.Fragment, style Style) clock {
+	return clock{t, f.Decode, int64(t.FirstCTO) - baseCTO(t, style), style}
 }
 
 func (c clock) ticks(t int64) int64 {
@@ -170,7 +175,7 @@ func (c clock) duration(dts int64, dur uint32) uint32 {
 }
 
 func (c clock) cto(dts int64, cto int32) int32 {
-	rel := int64(cto) - int64(c.t.FirstCTO)
+	rel := int64(cto) - c.zero
 	return int32(c.ticks(dts+rel) - c.ticks(dts))
 }
 
@@ -186,7 +191,7 @@ func (c clock) shape(samples []mp4.Sample) shape {
 			s.duration = d
 		}
 		sameDuration = sameDuration && d == s.duration
-		anyCTO = anyCTO || m.CTO != c.t.FirstCTO
+		anyCTO = anyCTO || int64(m.CTO) != c.zero
 		otherSync = otherSync || m.Sync == (i > 0) // or the first is none
 		dts += int64(m.Dur)
 	}

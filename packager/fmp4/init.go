@@ -44,7 +44,7 @@ func Init(t *mp4.Track, style Style) []byte {
 		w.zero(24)
 		w.u32(0xffffffff) // next track: unknown
 		w.end(at)
-		w.box("trak", func() { w.trak(t) })
+		w.box("trak", func() { w.trak(t, style) })
 		w.box("mvex", func() {
 			at := w.full("trex", 0, 0)
 			w.u32(TrackID(t), 1, 0, 0, 0)
@@ -54,7 +54,7 @@ func Init(t *mp4.Track, style Style) []byte {
 	return w.b
 }
 
-func (w *writer) trak(t *mp4.Track) {
+func (w *writer) trak(t *mp4.Track, style Style) {
 	video := t.Kind == mp4.Video
 	at := w.full("tkhd", 0, 7) // enabled, in movie, in preview
 	w.u32(0, 0, TrackID(t), 0, 0)
@@ -75,12 +75,12 @@ func (w *writer) trak(t *mp4.Track) {
 		w.u32(0, 0)
 	}
 	w.end(at)
-	if lead := t.Lead(); lead > 0 {
+	if start := t.Lead() + baseCTO(t, style); start > 0 {
 		w.box("edts", func() {
 			at := w.full("elst", 1, 0)
 			w.u32(1)
 			w.u64(0) // duration unknown: to the end of the media
-			w.u64(uint64(lead))
+			w.u64(uint64(start))
 			w.u16(1) // rate 1
 			w.u16(0)
 			w.end(at)
@@ -134,6 +134,19 @@ func (w *writer) trak(t *mp4.Track) {
 			})
 		})
 	})
+}
+
+// baseCTO returns the composition offset of the first sample that the edit list
+// makes up for, so that the first picture plays at 0. CMAF and DASH carry offsets
+// as they are: players differ in what they make of negative ones (ffmpeg moves
+// the whole track), and shaka-packager too writes the edit list. Smooth has no
+// edit list, so its offsets are relative to the first one, and negative; as are
+// those of a file that starts with a negative offset.
+func baseCTO(t *mp4.Track, style Style) int64 {
+	if style == Smooth {
+		return 0
+	}
+	return max(0, int64(t.FirstCTO))
 }
 
 // DisplaySize returns the size of the picture in square pixels, before rotation.

@@ -1,0 +1,94 @@
+package formats_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/ism"
+	"github.com/openams/openams/packager/mp4"
+)
+
+// An asset is a folder of files that ffmpeg made, and its presentation.
+type asset struct {
+	dir string
+	*packager.Presentation
+}
+
+// A file is one MP4 for ffmpeg to make.
+type file struct{ name, args string }
+
+const (
+	// A picture that moves everywhere, so that frames differ.
+	picture = "-f lavfi -i testsrc2=s=320x180:r="
+	tone    = " -f lavfi -i sine=frequency=440:sample_rate=48000"
+	avc     = " -c:v libx264 -preset veryfast -bf 3 -g 50 -keyint_min 50 -sc_threshold 0 -pix_fmt yuv420p"
+)
+
+// assets are the kinds of files that are played in every format.
+var assets = []struct {
+	name  string
+	files []file
+	ism   string // the streams
+}{
+	{"ladder", []file{
+		{"v1.mp4", picture + "25 -t 13" + avc + " -b:v 300k"},
+		{"v2.mp4", picture + "25 -t 13" + avc + " -s 160x90 -b:v 100k -video_track_timescale 90000"},
+		{"a.mp4", tone + " -t 13.01 -c:a aac -b:a 64k"},
+	}, `<video src="v1.mp4" systemBitrate="300000"/><video src="v2.mp4" systemBitrate="100000"/><audio src="a.mp4" systemLanguage="eng"/>`},
+	{"muxed-29.97", []file{
+		{"m1.mp4", picture + "30000/1001" + tone + " -t 14" + avc + " -g 60 -keyint_min 60 -b:v 300k -c:a aac -b:a 96k -movflags +faststart"},
+		{"m2.mp4", picture + "30000/1001" + tone + " -t 14" + avc + " -g 60 -keyint_min 60 -s 160x90 -b:v 100k -c:a aac -b:a 96k"},
+	}, `<video src="m1.mp4"/><video src="m2.mp4"/><audio src="m1.mp4"/>`},
+	{"hevc-23.976", []file{
+		{"h.mp4", picture + "24000/1001" + tone + " -t 9 -c:v libx265 -preset ultrafast -x265-params log-level=error:keyint=48:min-keyint=48:scenecut=0:open-gop=0:bframes=3 -tag:v hvc1 -pix_fmt yuv420p -c:a aac"},
+	}, `<video src="h.mp4"/><audio src="h.mp4"/>`},
+	{"multi-audio", []file{
+		{"v.mp4", picture + "50 -t 8" + avc + " -g 100 -b:v 200k"},
+		{"a1.mp4", tone + " -t 8 -c:a aac -b:a 64k -metadata:s:a:0 language=eng"},
+		{"a2.mp4", " -f lavfi -i sine=frequency=880:sample_rate=44100 -t 8 -c:a aac -b:a 64k -metadata:s:a:0 language=fra"},
+		{"a3.mp4", tone + " -t 8 -ac 6 -c:a ac3 -b:a 192k -metadata:s:a:0 language=deu"},
+		{"a4.mp4", tone + " -t 8 -ac 2 -c:a eac3 -b:a 96k -metadata:s:a:0 language=ita"},
+	}, `<video src="v.mp4"/><audio src="a1.mp4"/><audio src="a2.mp4"/><audio src="a3.mp4"/><audio src="a4.mp4"/>`},
+	{"audio-only", []file{{"a.mp4", tone + " -t 7 -c:a aac -ac 2"}}, `<audio src="a.mp4"/>`},
+	{"video-only", []file{{"v.mp4", picture + "12.5 -t 7" + avc + " -g 25"}}, `<video src="v.mp4"/>`},
+}
+
+func makeAsset(t *testing.T, files []file, streams string) *asset {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range files {
+		args := append([]string{"-v", "error", "-nostdin"}, strings.Fields(f.args)...)
+		if out, err := exec.Command("ffmpeg", append(args, filepath.Join(dir, f.name))...).CombinedOutput(); err != nil {
+			t.Fatalf("ffmpeg %s: %v\n%s", f.name, err, out)
+		}
+	}
+	return openAsset(t, dir, "<smil><head/><body><switch>"+streams+"</switch></body></smil>")
+}
+
+func openAsset(t *testing.T, dir, manifest string) *asset {
+	t.Helper()
+	m, err := ism.Parse([]byte(manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]*mp4.Index{}
+	for _, name := range m.Sources() {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[name], err = mp4.BuildIndex(bytes.NewReader(b), int64(len(b))); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	p, err := packager.New(m, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &asset{dir, p}
+}
