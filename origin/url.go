@@ -52,8 +52,8 @@ const (
 	DASHCMAF Format = "mpd-time-cmaf" // fMP4
 )
 
-// formats maps every accepted spelling, in lower case, to its Format.
-var formats = map[string]Format{
+// spellings maps every accepted spelling, in lower case, to its Format.
+var spellings = map[string]Format{
 	"fmp4-v20":      Smooth20,
 	"m3u8-aapl-v3":  HLSv3,
 	"m3u8-aapl":     HLSv4,
@@ -294,7 +294,7 @@ func (q *Request) parseKeys(args []arg) error {
 		seen[key] = true
 		switch key {
 		case "format":
-			f, ok := formats[strings.ToLower(a.value)]
+			f, ok := spellings[strings.ToLower(a.value)]
 			if !ok {
 				return errorf(packager.OutputFormatNotSupported, "the format %q is not one of m3u8-cmaf, m3u8-aapl, m3u8-aapl-v3, mpd-time-csf, mpd-time-cmaf, fmp4-v20", a.value)
 			}

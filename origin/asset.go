@@ -1,0 +1,255 @@
+package origin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/ism"
+	"github.com/openams/openams/packager/mp4"
+)
+
+const (
+	// recheck is how long a presentation is served without looking whether its
+	// files are still the same, while other things in the server change.
+	recheck = time.Second
+	// maxISM bounds a server manifest. A real one is a few kilobytes.
+	maxISM = 4 << 20
+	// maxListed bounds the blobs of a container that are looked at. A
+	// presentation of more files than that does not exist.
+	maxListed = 20_000
+	// loadTime bounds how long clients wait for a presentation to be made.
+	loadTime = time.Minute
+)
+
+// A title names a presentation: a server manifest in a container.
+type title struct {
+	account, container, name string // name with extension, in lower case
+}
+
+// A presentation is one version of a title, ready to be served.
+type presentation struct {
+	*packager.Presentation
+	tag   string             // names the versions of all files: the stem of entity tags
+	files map[string]version // by the names that the packager uses
+	made  []*ams.Blob        // all blobs that it was made of
+
+	checked atomic.Int64  // when the blobs were last seen unchanged, Unix ns
+	seen    atomic.Uint64 // the count of changes at that time
+}
+
+// titles makes presentations and keeps them.
+type titles struct {
+	blobs   Blobs
+	indexes *indexes
+	changes func() uint64 // nil: unknown
+	now     func() time.Time
+	cache   *cache[title, *presentation]
+}
+
+// open returns the present version of the title that name spells.
+func (t *titles) open(ctx context.Context, a *ams.Asset, name string) (*presentation, error) {
+	key := title{a.StorageAccount, a.Container, strings.ToLower(name)}
+	for {
+		p, err := t.cache.get(key, func() (*presentation, int64, error) {
+			// The presentation is for all who ask, not only for the first.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime)
+			defer cancel()
+			return t.load(ctx, key, name)
+		})
+		if err != nil {
+			return nil, err
+		}
+		fresh, err := t.fresh(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if fresh {
+			return p, nil
+		}
+		t.drop(key, p)
+	}
+}
+
+// drop forgets a version of a title.
+func (t *titles) drop(key title, p *presentation) {
+	t.cache.drop(key, func(q *presentation) bool { return p == q })
+}
+
+// count is the number of changes in the server so far.
+func (t *titles) count() uint64 {
+	if t.changes == nil {
+		return 0
+	}
+	return t.changes()
+}
+
+// fresh reports whether the blobs that p was made of are still there and the
+// same. It asks the records at most once a second, and not at all while
+// nothing in the server changes.
+func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
+	count, now := t.count(), t.now()
+	if t.changes != nil && p.seen.Load() == count {
+		return true, nil
+	}
+	last := p.checked.Load()
+	if now.UnixNano()-last < int64(recheck) || !p.checked.CompareAndSwap(last, now.UnixNano()) {
+		return true, nil // or another request looks right now
+	}
+	for _, b := range p.made {
+		is, err := t.blobs.Stat(ctx, b.StorageAccount, b.Container, b.Name)
+		if ams.CodeOf(err) == ams.NotFound || err == nil && is.ETag != b.ETag {
+			return false, nil
+		}
+		if err != nil {
+			p.checked.CompareAndSwap(now.UnixNano(), last)
+			return false, err
+		}
+	}
+	p.seen.Store(count)
+	return true, nil
+}
+
+// load makes the presentation of a title. name is key.name as the client
+// spelled it.
+func (t *titles) load(ctx context.Context, key title, name string) (*presentation, int64, error) {
+	p := &presentation{files: map[string]version{}}
+	p.seen.Store(t.count())
+	p.checked.Store(t.now().UnixNano())
+
+	dir, err := t.list(ctx, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	b := dir.find(name)
+	if b == nil {
+		return nil, 0, packager.MissingManifest(name, dir.names)
+	}
+	m, err := t.manifest(ctx, b)
+	if err != nil {
+		return nil, 0, err
+	}
+	p.made = append(p.made, b)
+	weight := int64(4096)
+	indexed := map[string]*mp4.Index{}
+	for _, src := range m.Sources() {
+		b := dir.source(src)
+		if b == nil {
+			return nil, 0, errorf(packager.StorageResourceNotFound, "%s names %q, which is not in the asset", name, src)
+		}
+		if indexed[b.Name] != nil {
+			continue
+		}
+		index, size, err := t.indexes.load(ctx, b, dir.exact)
+		if err != nil {
+			return nil, 0, err
+		}
+		indexed[b.Name] = index
+		weight += size
+		p.made = append(p.made, b)
+		p.files[b.Name] = version{b.StorageAccount, b.Container, b.Name, b.ETag}
+	}
+	if p.Presentation, err = packager.New(m, indexed); err != nil {
+		return nil, 0, err
+	}
+	for _, track := range p.Tracks {
+		for _, r := range track.Renditions {
+			weight += 128 * int64(len(r.Fragments))
+		}
+	}
+	sum := sha256.New()
+	for _, b := range p.made {
+		fmt.Fprintf(sum, "%s\n%s\n%d\n", b.Name, b.ETag, b.Size)
+	}
+	p.tag = fmt.Sprintf("%x", sum.Sum(nil)[:8])
+	return p, weight, nil
+}
+
+// manifest reads a server manifest.
+func (t *titles) manifest(ctx context.Context, b *ams.Blob) (*ism.Manifest, error) {
+	if b.Size > maxISM {
+		return nil, errorf(packager.InputFormatNotSupported, "%s has %d bytes; a server manifest may have %d", b.Name, b.Size, maxISM)
+	}
+	r, err := t.blobs.Open(ctx, b.StorageAccount, b.Container, b.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if r.Blob().ETag != b.ETag {
+		return nil, errChanged
+	}
+	data := make([]byte, r.Size())
+	if _, err := r.ReadAt(data, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	m, err := ism.Parse(data)
+	if err != nil {
+		return nil, errorf(packager.InputFormatNotSupported, "%s is not a server manifest: %v", b.Name, err)
+	}
+	return m, nil
+}
+
+// A folder is the files of an asset.
+type folder struct {
+	names  []string
+	blobs  map[string]*ams.Blob
+	folded map[string]*ams.Blob // by name in lower case
+}
+
+func (t *titles) list(ctx context.Context, key title) (*folder, error) {
+	d := &folder{blobs: map[string]*ams.Blob{}, folded: map[string]*ams.Blob{}}
+	for b, err := range t.blobs.All(ctx, key.account, key.container, "") {
+		if errors.Is(err, ams.ErrContainerNotFound) {
+			return nil, errorf(packager.ResourceNotFound, "the container of the asset is gone")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if strings.Contains(b.Name, "/") {
+			continue // only the root of the container belongs to the asset
+		}
+		if len(d.names) == maxListed {
+			break
+		}
+		d.names = append(d.names, b.Name)
+		d.blobs[b.Name] = b
+		if low := strings.ToLower(b.Name); d.folded[low] == nil {
+			d.folded[low] = b
+		}
+	}
+	return d, nil
+}
+
+func (d *folder) exact(name string) *ams.Blob { return d.blobs[name] }
+
+// find returns the blob of that name, else the first one that differs in case.
+func (d *folder) find(name string) *ams.Blob {
+	if b := d.blobs[name]; b != nil {
+		return b
+	}
+	return d.folded[strings.ToLower(name)]
+}
+
+// source finds the file that the src of a stream means, in the ways in which
+// the packager looks for it.
+func (d *folder) source(src string) *ams.Blob {
+	for _, s := range []string{src, strings.TrimPrefix(src, "./")} {
+		if b := d.blobs[s]; b != nil {
+			return b
+		}
+	}
+	if u, err := url.PathUnescape(src); err == nil {
+		if b := d.blobs[u]; b != nil {
+			return b
+		}
+	}
+	return d.folded[strings.ToLower(src)]
+}

@@ -1,0 +1,223 @@
+package origin
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/mp4"
+)
+
+const (
+	// maxIndex bounds an index that is read back: 2 hours of video and audio
+	// need about 2 MB.
+	maxIndex = 64 << 20
+	// indexMagic begins our own index files. AMS wrote others under the same
+	// extension, which are of no use here.
+	indexMagic  = "oamsidx"
+	indexSuffix = ".mpi"
+)
+
+// indexes finds or builds the index of an MP4: in a blob beside it, where the
+// encoder leaves it, in the folder dir, where this package does, or from the
+// file itself.
+type indexes struct {
+	blobs Blobs
+	files *openFiles
+	log   *slog.Logger
+	dir   string        // "": nothing is kept
+	max   int64         // bytes in dir
+	slots chan struct{} // builds at the same time
+
+	mu    sync.Mutex
+	bytes int64 // in dir; -1: not counted yet
+}
+
+// load returns the index of b and its length in bytes. beside finds the other
+// blobs of the container, nil where there is none.
+func (x *indexes) load(ctx context.Context, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
+	stem := b.Name[:len(b.Name)-len(filepath.Ext(b.Name))]
+	for _, name := range []string{b.Name + indexSuffix, stem + indexSuffix} {
+		if i := beside(name); i != nil {
+			if index, size := x.fromBlob(ctx, i, b.Size); index != nil {
+				return index, size, nil
+			}
+		}
+	}
+	path := ""
+	if x.dir != "" {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d", b.StorageAccount, b.Container, b.Name, b.ETag, b.Size))
+		path = filepath.Join(x.dir, fmt.Sprintf("%x.idx", sum[:16]))
+		if index, size := x.fromFile(path, b.Size); index != nil {
+			return index, size, nil
+		}
+	}
+	return x.build(ctx, b, path)
+}
+
+// fromBlob reads the encoder's index, or returns nil.
+func (x *indexes) fromBlob(ctx context.Context, b *ams.Blob, size int64) (*mp4.Index, int64) {
+	if b.Size > maxIndex || b.Size < int64(len(indexMagic)) {
+		return nil, 0
+	}
+	r, err := x.blobs.Open(ctx, b.StorageAccount, b.Container, b.Name)
+	if err != nil {
+		return nil, 0
+	}
+	defer r.Close()
+	magic := make([]byte, len(indexMagic))
+	if _, err := r.ReadAt(magic, 0); err != nil || string(magic) != indexMagic {
+		return nil, 0
+	}
+	data := make([]byte, min(r.Size(), maxIndex))
+	if _, err := r.ReadAt(data, 0); err != nil && err != io.EOF {
+		return nil, 0
+	}
+	return parseIndex(data, size)
+}
+
+// fromFile reads an index that was kept, or returns nil.
+func (x *indexes) fromFile(path string, size int64) (*mp4.Index, int64) {
+	if info, err := os.Stat(path); err != nil || info.Size() > maxIndex {
+		return nil, 0
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, 0
+	}
+	index, n := parseIndex(data, size)
+	if index == nil {
+		x.log.Warn("origin: a kept index is damaged and will be built again", "file", path)
+		return nil, 0
+	}
+	now := time.Now()
+	os.Chtimes(path, now, now) // the oldest are dropped first
+	return index, n
+}
+
+// parseIndex reads an index of a file of the given size.
+func parseIndex(data []byte, size int64) (*mp4.Index, int64) {
+	if !bytes.HasPrefix(data, []byte(indexMagic)) {
+		return nil, 0
+	}
+	index, err := mp4.ParseIndex(data)
+	if err != nil || index.Size != size {
+		return nil, 0
+	}
+	return index, int64(len(data))
+}
+
+// build reads the file's own tables. The result is kept under path, if any.
+func (x *indexes) build(ctx context.Context, b *ams.Blob, path string) (*mp4.Index, int64, error) {
+	select {
+	case x.slots <- struct{}{}:
+		defer func() { <-x.slots }()
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+	f, err := x.files.acquire(ctx, version{b.StorageAccount, b.Container, b.Name, b.ETag})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer x.files.release(f)
+	start := time.Now()
+	index, err := mp4.BuildIndex(f, f.Size())
+	if err != nil {
+		if e, ok := errors.AsType[*mp4.Error](err); ok {
+			return nil, 0, errorf(packager.InputFormatNotSupported, "%s: %s", b.Name, strings.TrimPrefix(e.Error(), "mp4: "))
+		}
+		return nil, 0, fmt.Errorf("index of %s: %w", b.Name, err)
+	}
+	data, err := index.AppendBinary(nil)
+	if err != nil {
+		return nil, 0, fmt.Errorf("index of %s: %w", b.Name, err)
+	}
+	x.log.Info("origin: a file without an index was indexed", "container", b.Container, "blob", b.Name, "bytes", len(data), "took", time.Since(start))
+	if path != "" {
+		if err := x.keep(path, data); err != nil {
+			x.log.Warn("origin: an index cannot be kept", "err", err)
+		}
+	}
+	return index, int64(len(data)), nil
+}
+
+// keep writes data to path so that it is there whole or not at all, and drops
+// the oldest files beyond the bound. A file lost with the power is built again
+// (it ends in a checksum), so nothing is forced to the disk.
+func (x *indexes) keep(path string, data []byte) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if int64(len(data)) > x.max {
+		return nil
+	}
+	if err := os.MkdirAll(x.dir, 0o700); err != nil {
+		return err
+	}
+	if err := x.makeRoom(int64(len(data))); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(x.dir, "new-*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err := cmp.Or(err, tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	x.bytes += int64(len(data))
+	return nil
+}
+
+// makeRoom removes the files used longest ago until n more bytes fit.
+func (x *indexes) makeRoom(n int64) error {
+	if x.bytes >= 0 && x.bytes+n <= x.max {
+		return nil
+	}
+	entries, err := os.ReadDir(x.dir)
+	if err != nil {
+		return err
+	}
+	var kept []fs.FileInfo
+	x.bytes = 0
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if strings.HasSuffix(e.Name(), ".tmp") { // of a process that was killed
+			os.Remove(filepath.Join(x.dir, e.Name()))
+			continue
+		}
+		kept = append(kept, info)
+		x.bytes += info.Size()
+	}
+	slices.SortFunc(kept, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, info := range kept {
+		if x.bytes+n <= x.max {
+			break
+		}
+		if err := os.Remove(filepath.Join(x.dir, info.Name())); err != nil {
+			return err
+		}
+		x.bytes -= info.Size()
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/openams/openams/account"
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/packager"
+)
+
+// Locators is what a Handler needs of the accounts. The error of
+// ResolveLocator is ams.NotFound for an unknown locator, ams.Conflict for one
+// that is not active, ams.Unavailable when its endpoint does not run.
+type Locators interface {
+	ResolveLocator(ctx context.Context, id string) (*account.Published, error)
+}
+
+// Blobs is what a Handler needs of the storage.
+type Blobs interface {
+	Stat(ctx context.Context, account, container, name string) (*ams.Blob, error)
+	Open(ctx context.Context, account, container, name string) (*blob.Reader, error)
+	All(ctx context.Context, account, container, prefix string) iter.Seq2[*ams.Blob, error]
+}
+
+// Config is what a Handler is made of.
+type Config struct {
+	Locators Locators
+	Blobs    Blobs
+	// Changes counts the changes of records in this server: it rises before
+	// the change is acknowledged to whoever made it. While it stands still
+	// locators and files are not looked up again. nil: locators are looked up
+	// for each request, files once a second.
+	Changes func() uint64
+	// Observe is told of each request after its answer. nil: nobody is.
+	Observe func(Observation)
+
+	IndexDir    string // where indexes of foreign files are kept; "": nowhere
+	IndexDisk   int64  // bytes in IndexDir; 0: 1 GiB
+	IndexMemory int64  // bytes of presentations in memory; 0: 256 MiB
+	TextMemory  int64  // bytes of manifests and playlists in memory; 0: 64 MiB
+	OpenFiles   int    // files that stay open between requests; 0: 256
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: slog.Default()
+}
+
+// An Observation is what metrics and logs may want to know of a request.
+type Observation struct {
+	Kind   Kind
+	Format string        // "hls_ts", "hls_cmaf", "dash", "smooth", "download", "none"
+	Status int           // 0: the client went away before an answer
+	Code   packager.Code // of an error; ""
+	Bytes  int64         // of the body
+}
+
+// A Handler serves one streaming endpoint.
+type Handler struct {
+	c         Config
+	published *cache[string, *published]
+	titles    *titles
+	texts     *cache[textKey, *text]
+	files     *openFiles
+}
+
+// idleFile is how long a file stays open after its last use. Players fetch a
+// segment every few seconds.
+const idleFile = 15 * time.Second
+
+// New makes a Handler. Close it when no request is under way.
+func New(c Config) *Handler {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	files := newOpenFiles(c.Blobs, or(c.OpenFiles, 256), idleFile)
+	return &Handler{
+		c:         c,
+		published: newCache[string, *published](10_000),
+		titles: &titles{
+			blobs: c.Blobs, changes: c.Changes, now: c.Now,
+			cache: newCache[title, *presentation](or(c.IndexMemory, 256<<20)),
+			indexes: &indexes{
+				blobs: c.Blobs, files: files, log: c.Log,
+				dir: c.IndexDir, max: or(c.IndexDisk, 1<<30), bytes: -1,
+				slots: make(chan struct{}, 2),
+			},
+		},
+		texts: newCache[textKey, *text](or(c.TextMemory, 64<<20)),
+		files: files,
+	}
+}
+
+func or[T int | int64](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// Close closes the files that are open.
+func (h *Handler) Close() { h.files.close() }
+
+// published is a locator's resolution as of a count of changes.
+type published struct {
+	*account.Published
+	seen uint64
+}
+
+// resolve finds what a locator publishes now.
+func (h *Handler) resolve(ctx context.Context, id string) (*account.Published, error) {
+	if h.c.Changes == nil {
+		return h.lookUp(ctx, id)
+	}
+	for {
+		count := h.c.Changes() // before the look-up, so that a change meanwhile is seen next time
+		p, err := h.published.get(id, func() (*published, int64, error) {
+			p, err := h.lookUp(context.WithoutCancel(ctx), id)
+			return &published{p, count}, 1, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if p.seen < count {
+			h.published.drop(id, func(q *published) bool { return p == q })
+			continue
+		}
+		if !p.Locator.Active(h.c.Now()) {
+			return nil, errNoLocator
+		}
+		return p.Published, nil
+	}
+}
+
+// errNoLocator does not tell an ended locator from one that never was: who
+// holds an old link learns nothing.
+var errNoLocator = errorf(packager.ResourceNotFound, "there is no active streaming locator of this id")
+
+func (h *Handler) lookUp(ctx context.Context, id string) (*account.Published, error) {
+	p, err := h.c.Locators.ResolveLocator(ctx, id)
+	switch {
+	case err == nil && p.Endpoint.State != ams.EndpointRunning, ams.CodeOf(err) == ams.Unavailable:
+		return nil, errorf(EndpointStopped, "the streaming endpoint is not running")
+	case ams.CodeOf(err) == ams.NotFound, ams.CodeOf(err) == ams.Conflict:
+		return nil, errNoLocator
+	case err != nil:
+		return nil, err
+	case !p.Locator.Active(h.c.Now()):
+		return nil, errNoLocator
+	}
+	return p, nil
+}
+
+// protocol is the protocol of a format, as policies call it, and its name in
+// metrics.
+func (q *Request) protocol() (ams.Protocol, string) {
+	switch {
+	case q.Kind == File:
+		return ams.Download, "download"
+	case q.Format == HLSCMAF:
+		return ams.HLS, "hls_cmaf"
+	case q.Format.hls():
+		return ams.HLS, "hls_ts"
+	case q.Format == DASHCSF || q.Format == DASHCMAF:
+		return ams.DASH, "dash"
+	}
+	return ams.SmoothStreaming, "smooth"
+}
+
+// schemes are the values of the encryption key that stand for each scheme.
+var schemes = map[Encryption]ams.Scheme{
+	Clear: ams.NoEncryption, CBC: ams.Envelope, CENC: ams.CENC, PIFF: ams.CENC, CBCS: ams.CBCS,
+}
+
+// permit says whether the policy serves the request as it is: in the clear.
+func permit(p *ams.StreamingPolicy, q *Request) error {
+	proto, _ := q.protocol()
+	var allowed []ams.Scheme
+	for _, s := range []ams.Scheme{ams.NoEncryption, ams.Envelope, ams.CENC, ams.CBCS} {
+		if p.Allows(s, proto) {
+			allowed = append(allowed, s)
+		}
+	}
+	switch {
+	case len(allowed) == 0:
+		return errorf(OutputFormatBlocked, "the streaming policy %s does not allow %s", p.Name, proto)
+	case q.Encryption == Clear && allowed[0] == ams.NoEncryption:
+		return nil
+	case q.Encryption == Clear && len(allowed) > 1:
+		return errorf(EncryptionNotSpecified, "the streaming policy %s allows more than one encryption of %s, and the URL names none", p.Name, proto)
+	case q.Encryption != Clear && !p.Allows(schemes[q.Encryption], proto):
+		return errorf(EncryptionNotInPolicy, "the streaming policy %s does not allow encryption=%s of %s", p.Name, q.Encryption, proto)
+	}
+	return errorf(OutputProtectionMissing, "the streaming policy %s asks for encryption of %s, which this server does not offer", p.Name, proto)
+}
+
+// filters refuses filters: the account has none.
+func filters(l *ams.StreamingLocator, q *Request) error {
+	for _, names := range [][]string{l.Filters, q.Filters} {
+		if len(names) > 0 {
+			return errorf(FilterNotFound, "there is no filter %q", names[0])
+		}
+	}
+	return nil
+}
+
+// aborted reports whether an answer failed because its client went away.
+func aborted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, context.Canceled)
+}

@@ -1,0 +1,219 @@
+package origin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/openams/openams/packager"
+)
+
+// segmentCaching lets everybody keep a segment: another version of the asset
+// has the same URLs, but players hold on to one version for a session.
+var segmentCaching = []string{"public, max-age=259200, immutable"}
+
+// sendSegment answers with a segment or a range of it.
+func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Request, s *packager.Segment) error {
+	sum := fnv.New64a()
+	sum.Write(q.appendBelow(nil))
+	etag := fmt.Sprintf(`"%s%016x"`, p.tag, sum.Sum64())
+
+	files := opened{h: h, ctx: r.Context(), p: p}
+	defer files.release()
+	if s.Verbatim() {
+		// Before the answer begins, so that it can still be an error.
+		for i, x := range s.Extents {
+			if i > 0 && s.Extents[i-1].File == x.File {
+				continue
+			}
+			if _, err := files.open(x.File); err != nil {
+				return err
+			}
+		}
+	}
+	hd := a.Header()
+	hd["Cache-Control"] = segmentCaching
+	hd["Content-Type"] = []string{s.ContentType}
+	return sendRange(a, r, content{
+		etag: etag, size: s.Size,
+		write: func(w io.Writer, off, n int64) error {
+			if s.Verbatim() {
+				return files.copy(w, s, off, n)
+			}
+			part := &part{w: w, skip: off, left: n}
+			if _, err := s.WriteTo(part, files.at); err != nil && err != errEnough {
+				return err
+			}
+			return nil
+		},
+	})
+}
+
+// opened are the files that one answer reads.
+type opened struct {
+	h     *Handler
+	ctx   context.Context
+	p     *presentation
+	files []*openFile
+	names []string
+}
+
+func (o *opened) open(name string) (*openFile, error) {
+	for i, n := range o.names {
+		if n == name {
+			return o.files[i], nil
+		}
+	}
+	v, ok := o.p.files[name]
+	if !ok {
+		return nil, fmt.Errorf("the packager asks for file %q", name)
+	}
+	f, err := o.h.files.acquire(o.ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	o.files, o.names = append(o.files, f), append(o.names, name)
+	return f, nil
+}
+
+// at is open in the form that the packager asks for.
+func (o *opened) at(name string) (io.ReaderAt, error) { return o.open(name) }
+
+func (o *opened) release() {
+	for _, f := range o.files {
+		o.h.files.release(f)
+	}
+}
+
+// copy writes n bytes from off of a verbatim segment to w.
+func (o *opened) copy(w io.Writer, s *packager.Segment, off, n int64) error {
+	if head := int64(len(s.Header)); off < head {
+		part := s.Header[off:min(head, off+n)]
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		n -= int64(len(part))
+		off = 0
+	} else {
+		off -= head
+	}
+	for _, x := range s.Extents {
+		if n == 0 {
+			return nil
+		}
+		if off >= x.Length {
+			off -= x.Length
+			continue
+		}
+		f, err := o.open(x.File)
+		if err != nil {
+			return err
+		}
+		m := min(n, x.Length-off)
+		if sent, err := f.WriteRange(w, x.Offset+off, m); err != nil || sent < m {
+			return fmt.Errorf("%s: %d of %d bytes at %d: %w", x.File, sent, m, x.Offset+off, cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		n -= m
+		off = 0
+	}
+	return nil
+}
+
+// errEnough ends the making of a segment of which a part was asked for.
+var errEnough = errors.New("enough")
+
+// part passes on the bytes [skip, skip+left) of what is written to it.
+type part struct {
+	w          io.Writer
+	skip, left int64
+}
+
+func (p *part) Write(b []byte) (int, error) {
+	n := len(b)
+	if int64(len(b)) <= p.skip {
+		p.skip -= int64(len(b))
+		return n, nil
+	}
+	b = b[p.skip:]
+	p.skip = 0
+	enough := int64(len(b)) >= p.left
+	b = b[:min(int64(len(b)), p.left)]
+	if _, err := p.w.Write(b); err != nil {
+		return 0, err
+	}
+	if p.left -= int64(len(b)); enough {
+		return n, errEnough
+	}
+	return n, nil
+}
+
+// content is something that ranges can be taken of.
+type content struct {
+	etag  string // quoted
+	size  int64
+	write func(w io.Writer, off, n int64) error // exactly n bytes, or an error
+}
+
+// sendRange answers GET and HEAD of c with the conditions and the range of the
+// request. The caller has set the headers that describe c. A failure of
+// c.write before it wrote anything is still answered as an error.
+func sendRange(a *answer, r *http.Request, c content) error {
+	hd := a.Header()
+	hd["Etag"] = []string{c.etag}
+	hd["Accept-Ranges"] = acceptRanges
+	if matches(r.Header["If-None-Match"], c.etag) {
+		hd.Del("Content-Type")
+		a.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	off, n, code := int64(0), c.size, http.StatusOK
+	if rg := r.Header.Get("Range"); rg != "" && ifRange(r, hd) {
+		var ok bool
+		off, n, ok = parseRange(rg, c.size)
+		switch {
+		case !ok:
+			hd.Set("Content-Range", "bytes */"+strconv.FormatInt(c.size, 10))
+			return errorf(InvalidRange, "the range %q lies outside of %d bytes", rg, c.size)
+		case n >= 0:
+			code = http.StatusPartialContent
+			hd.Set("Content-Range", "bytes "+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10)+"/"+strconv.FormatInt(c.size, 10))
+		default: // not a range that we know: the whole
+			off, n = 0, c.size
+		}
+	}
+	hd["Content-Length"] = []string{strconv.FormatInt(n, 10)}
+	if r.Method == http.MethodHead || n == 0 {
+		a.WriteHeader(code)
+		return nil
+	}
+	return c.write(&late{answer: a, code: code}, off, n)
+}
+
+var acceptRanges = []string{"bytes"}
+
+// late writes the header with the first byte.
+type late struct {
+	*answer
+	code int
+}
+
+func (l *late) begin() {
+	if l.status == 0 {
+		l.answer.WriteHeader(l.code)
+	}
+}
+
+func (l *late) Write(p []byte) (int, error) {
+	l.begin()
+	return l.answer.Write(p)
+}
+
+func (l *late) ReadFrom(r io.Reader) (int64, error) {
+	l.begin()
+	return l.answer.ReadFrom(r)
+}

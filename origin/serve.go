@@ -1,0 +1,240 @@
+package origin
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/openams/openams/account"
+	"github.com/openams/openams/middleware"
+	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/formats"
+)
+
+// ServeHTTP answers a player.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := &answer{ResponseWriter: w, r: r}
+	allowOrigins(w.Header(), r)
+	q, err := h.serve(a, r)
+	if err != nil {
+		h.fail(a, err)
+	}
+	if h.c.Observe == nil {
+		return
+	}
+	o := Observation{Format: "none", Status: a.status, Code: a.code, Bytes: a.bytes}
+	if q != nil {
+		o.Kind = q.Kind
+		_, o.Format = q.protocol()
+	}
+	h.c.Observe(o)
+}
+
+func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		a.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		a.WriteHeader(http.StatusNoContent)
+		return nil, nil
+	default:
+		a.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		return nil, errorf(MethodNotAllowed, "a streaming endpoint answers GET, HEAD and OPTIONS")
+	}
+	q, err := ParsePath(r.URL.EscapedPath())
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.resolve(r.Context(), q.Locator)
+	if err != nil {
+		return q, err
+	}
+	if err := permit(p.Policy, q); err != nil {
+		return q, err
+	}
+	if q.Kind == File {
+		return q, h.download(a, r, p.Asset, q.Name)
+	}
+	if err := filters(p.Locator, q); err != nil {
+		return q, err
+	}
+	f, err := formats.Lookup(string(q.Format))
+	if err != nil {
+		return q, err
+	}
+	// A file that is replaced between the look at the records and its opening
+	// takes a second look.
+	for try := 0; ; try++ {
+		err = h.play(a, r, p, q, f)
+		if !errors.Is(err, errChanged) || try == 3 || a.status != 0 {
+			return q, err
+		}
+	}
+}
+
+// play answers with a part of a presentation.
+func (h *Handler) play(a *answer, r *http.Request, p *account.Published, q *Request, f *packager.Format) error {
+	name := q.Name + q.Ext
+	show, err := h.titles.open(r.Context(), p.Asset, name)
+	if err != nil {
+		return err
+	}
+	switch q.Kind {
+	case Manifest, Playlist:
+		return h.sendText(a, r, show, q, f)
+	}
+	s, err := plan(show, q, f)
+	if err != nil {
+		return err
+	}
+	err = h.sendSegment(a, r, show, q, s)
+	if errors.Is(err, errChanged) {
+		h.titles.drop(title{p.Asset.StorageAccount, p.Asset.Container, strings.ToLower(name)}, show)
+	}
+	return err
+}
+
+// plan makes the segment that q asks for.
+func plan(p *presentation, q *Request, f *packager.Format) (*packager.Segment, error) {
+	r, err := p.Rendition(q.Track, q.Bitrate)
+	if err != nil {
+		return nil, err
+	}
+	if q.Kind == Media {
+		return f.Fragment(p.Presentation, r, uint64(q.Time))
+	}
+	if f.Init == nil {
+		return nil, errorf(packager.BadURLSyntax, "format %q has no initialization segments", f.Name)
+	}
+	return f.Init(p.Presentation, r)
+}
+
+// write makes the manifest or playlist that q asks for.
+func write(p *presentation, q *Request, f *packager.Format) (*packager.Document, error) {
+	o := packager.Options{NoAudioOnly: q.NoAudioOnly, Keyframes: q.KeyFrames}
+	if q.Kind == Manifest {
+		return f.Manifest(p.Presentation, o)
+	}
+	if f.Playlist == nil {
+		return nil, errorf(packager.BadURLSyntax, "format %q has no manifest of one track", f.Name)
+	}
+	t, err := p.Track(q.Track)
+	if err != nil {
+		return nil, err
+	}
+	r := t.Renditions[len(t.Renditions)-1]
+	if q.Bitrate != 0 {
+		if r, err = p.Rendition(q.Track, q.Bitrate); err != nil {
+			return nil, err
+		}
+	}
+	return f.Playlist(p.Presentation, r, o)
+}
+
+// An answer watches what becomes of a response. It keeps the ways of the
+// writer below: ReadFrom reaches sendfile.
+type answer struct {
+	http.ResponseWriter
+	r      *http.Request
+	status int
+	bytes  int64
+	code   packager.Code
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}
+
+func (a *answer) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(a.ResponseWriter, r)
+	a.bytes += n
+	return n, err
+}
+
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// fail answers err, or breaks the connection off if the answer has begun: half
+// of a segment must not look like a whole one.
+func (h *Handler) fail(a *answer, err error) {
+	ctx := a.r.Context()
+	gone := aborted(ctx, err)
+	var msg string
+	if e, ok := errors.AsType[*packager.Error](err); ok {
+		a.code, msg = e.Code, e.Msg
+	} else {
+		a.code, msg = StorageFailure, "the server failed; the request id is "+middleware.RequestID(ctx)
+		if !gone {
+			h.c.Log.LogAttrs(ctx, slog.LevelError, "origin: a request failed",
+				slog.String("path", a.r.URL.Path), slog.Any("err", err),
+				slog.String("request_id", middleware.RequestID(ctx)))
+		}
+	}
+	if a.status != 0 || gone {
+		panic(http.ErrAbortHandler)
+	}
+	refuse(a, a.code, msg)
+}
+
+// refuse writes an error.
+func refuse(a *answer, code packager.Code, msg string) {
+	body, err := xml.Marshal(struct {
+		XMLName xml.Name `xml:"Error"`
+		Code    packager.Code
+		Message string
+	}{Code: code, Message: msg})
+	if err != nil {
+		body = []byte("<Error/>")
+	}
+	body = append([]byte(xml.Header), body...)
+	hd := a.Header()
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Encoding", "Accept-Ranges"} {
+		hd.Del(name)
+	}
+	hd.Set("Content-Type", "application/xml; charset=utf-8")
+	hd.Set("Content-Length", strconv.Itoa(len(body)))
+	hd.Set("Cache-Control", "no-store")
+	hd.Set("X-Content-Type-Options", "nosniff")
+	hd.Set("X-Ms-Error-Code", string(code))
+	a.WriteHeader(status(code))
+	if a.r.Method != http.MethodHead {
+		a.Write(body)
+	}
+}
+
+// exposed are the headers that a script of another origin may read.
+const exposed = "Server, Date, ETag, Last-Modified, Content-Length, Content-Range, Accept-Ranges, x-ms-request-id, x-ms-error-code"
+
+// allowOrigins lets players of every origin read what is streamed: access is
+// by locator, never by cookie.
+func allowOrigins(hd http.Header, r *http.Request) {
+	hd["Access-Control-Allow-Origin"] = anyOrigin
+	if r.Method != http.MethodOptions {
+		hd["Access-Control-Expose-Headers"] = exposedHeaders
+		return
+	}
+	hd.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+	hd.Set("Access-Control-Max-Age", "86400")
+	// Players add headers of their own, for their CDN or their statistics.
+	if want := r.Header.Get("Access-Control-Request-Headers"); want != "" && len(want) <= 1024 {
+		hd.Set("Access-Control-Allow-Headers", want)
+		hd.Set("Vary", "Access-Control-Request-Headers")
+	}
+}
+
+// Header values that are the same in every answer are shared: nobody appends
+// to them.
+var (
+	anyOrigin      = []string{"*"}
+	exposedHeaders = []string{exposed}
+)
