@@ -110,6 +110,9 @@ func (a *Audio) filters() string {
 	if len(a.Streams) > 1 {
 		in += fmt.Sprintf("join=inputs=%d:channel_layout=stereo,", len(a.Streams))
 	}
+	if a.Mono {
+		in += "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
+	}
 	return in + "asetpts=PTS-" + secs(a.Origin) + "/TB," +
 		fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo[a]", audioRate)
 }

@@ -39,6 +39,7 @@ type Video struct {
 // Audio is how the source's sound is treated.
 type Audio struct {
 	Streams  []int         // indexes in the source; two are mono tracks, left and right
+	Mono     bool          // the one stream is mono
 	Codec    string        // of the source, for messages
 	Origin   time.Duration // as Video.Origin
 	Bitrate  int           // bit/s aimed at
@@ -171,7 +172,12 @@ func newVideo(src *ffmpeg.Info, s *ffmpeg.Stream, l ladder) *Video {
 }
 
 func newAudio(src *ffmpeg.Info, streams []*ffmpeg.Stream, l ladder) *Audio {
-	a := &Audio{Codec: streams[0].Codec, Bitrate: l.audioBitrate, Language: language(streams[0].Language)}
+	a := &Audio{
+		Mono:     len(streams) == 1 && streams[0].Channels == 1,
+		Codec:    streams[0].Codec,
+		Bitrate:  l.audioBitrate,
+		Language: language(streams[0].Language),
+	}
 	for _, s := range streams {
 		a.Streams = append(a.Streams, s.Index)
 	}

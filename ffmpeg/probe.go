@@ -247,11 +247,12 @@ func (p *probedStream) stream() Stream {
 	if sar := parseRational(p.SAR, ":"); sar.Num > 0 && sar.Float() < 20 && sar.Float() > 0.05 {
 		s.SAR = sar
 	}
-	// Matroska keeps a stream's duration in a tag, "00:00:05.234000000".
+	// Matroska keeps a stream's duration in a tag, "00:00:05.234000000". ffmpeg
+	// writes the time of its end there, mkvmerge its length: take the shorter.
 	if s.Duration == 0 {
 		for key, value := range p.Tags {
 			if name, _, _ := strings.Cut(strings.ToUpper(key), "-"); name == "DURATION" {
-				s.Duration = parseClock(value)
+				s.Duration = max(0, parseClock(value)-max(0, s.Start))
 			}
 		}
 	}
