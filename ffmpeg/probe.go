@@ -294,7 +294,7 @@ func seconds(f float64) time.Duration {
 	if !(math.Abs(f) < maxDuration.Seconds()) {
 		return 0
 	}
-	return time.Duration(math.Round(f * 1e6)) * time.Microsecond
+	return time.Duration(math.Round(f*1e6)) * time.Microsecond
 }
 
 // parseClock reads "hh:mm:ss.fraction".

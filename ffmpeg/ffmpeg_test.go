@@ -1,0 +1,297 @@
+package ffmpeg
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func tools(t *testing.T) Tools {
+	t.Helper()
+	tools, err := Find("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tools
+}
+
+// clip makes a file with ffmpeg; args are what stands before the output.
+func clip(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := tools(t).Run(t.Context(), slices.Concat([]string{"-y"}, args, []string{path}), nil); err != nil {
+		t.Fatalf("make %s: %v", name, err)
+	}
+	return path
+}
+
+func TestCheck(t *testing.T) {
+	version, err := tools(t).Check(t.Context())
+	if err != nil || version == "" {
+		t.Errorf("version %q, %v", version, err)
+	}
+	if _, err := Find("no-such-program", ""); err == nil || !strings.Contains(err.Error(), "apt install") {
+		t.Errorf("Find of a missing program: %v", err)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	path := clip(t, "film.mp4",
+		"-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30000/1001:duration=2",
+		"-f", "lavfi", "-i", "sine=duration=2", "-vf", "setsar=4/3", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+		"-color_trc", "arib-std-b67", "-c:a", "aac", "-metadata:s:a", "language=deu")
+	turn(t, path)
+	info, err := tools(t).Probe(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(info.Streams) != 2 || !strings.HasPrefix(info.Format, "mov") || info.Size == 0 || info.BitRate == 0 {
+		t.Fatalf("%+v", info)
+	}
+	v, a := info.Streams[0], info.Streams[1]
+	if v.Kind != "video" || v.Codec != "h264" || v.Width != 320 || v.Height != 180 || v.SAR != (Rational{4, 3}) ||
+		v.Rate != (Rational{30000, 1001}) || v.VariableRate() || !v.HDR() || v.Interlaced() || v.Frames != 60 || v.Picture {
+		t.Errorf("video %+v", v)
+	}
+	if w, h := v.DisplaySize(); v.Rotation != 90 || w != 180 || h < 426 || h > 427 {
+		t.Errorf("rotated %d, shown as %v x %v", v.Rotation, w, h)
+	}
+	if a.Kind != "audio" || a.Channels != 1 || a.SampleRate != 44100 || a.Language != "deu" {
+		t.Errorf("audio %+v", a)
+	}
+	if d := info.Duration; d < 2*time.Second || d > 2100*time.Millisecond {
+		t.Errorf("duration %v", d)
+	}
+}
+
+// turn writes the matrix of a phone held upright, a quarter turn clockwise, into
+// the header of the first track: this ffmpeg cannot.
+func turn(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, []byte("tkhd")) + 4 + 40
+	for i, v := range []int32{0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30} {
+		binary.BigEndian.PutUint32(b[at+4*i:], uint32(v))
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParseInfo(t *testing.T) {
+	for _, tt := range []struct {
+		name, stream string
+		ok           func(*Stream) bool
+	}{
+		{"rotation", `"side_data_list":[{"side_data_type":"Display Matrix","rotation":-90}]`, func(s *Stream) bool { return s.Rotation == 90 }},
+		{"half turn", `"side_data_list":[{"side_data_type":"Display Matrix","rotation":180}]`, func(s *Stream) bool { return s.Rotation == 180 }},
+		{"no sense", `"width":-4,"sample_aspect_ratio":"0:1","r_frame_rate":"1/0","duration":"1e300","bit_rate":"-3"`, func(s *Stream) bool {
+			return s.Width == 0 && s.SAR == Rational{1, 1} && s.Rate == Rational{} && s.Duration == 0 && s.BitRate == 0
+		}},
+		{"Matroska", `"tags":{"DURATION":"00:01:02.500000000"}`, func(s *Stream) bool { return s.Duration == 62500*time.Millisecond }},
+		{"cover", `"disposition":{"attached_pic":1}`, func(s *Stream) bool { return s.Picture }},
+		{"variable", `"r_frame_rate":"57600/1","avg_frame_rate":"36/5"`, func(s *Stream) bool { return s.VariableRate() }},
+		{"fields", `"r_frame_rate":"50/1","avg_frame_rate":"25/1","field_order":"tt"`, func(s *Stream) bool { return !s.VariableRate() && s.Interlaced() }},
+	} {
+		info, err := ParseInfo([]byte(`{"streams":[{` + tt.stream + `}],"format":{}}`))
+		if err != nil || len(info.Streams) != 1 || !tt.ok(&info.Streams[0]) {
+			t.Errorf("%s: %v %+v", tt.name, err, info)
+		}
+	}
+}
+
+func TestRunProgress(t *testing.T) {
+	var seen []Progress
+	err := tools(t).Run(t.Context(), []string{"-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25:duration=2", "-f", "null", "-"},
+		func(p Progress) { seen = append(seen, p) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) < 2 {
+		t.Fatalf("%d reports", len(seen))
+	}
+	for i := 1; i < len(seen); i++ {
+		if seen[i].Time < seen[i-1].Time || seen[i].Frame < seen[i-1].Frame {
+			t.Errorf("%v after %v", seen[i], seen[i-1])
+		}
+	}
+	if last := seen[len(seen)-1]; last.Frame != 50 || last.Time < 1900*time.Millisecond {
+		t.Errorf("the last report is %+v", last)
+	}
+}
+
+func TestRunError(t *testing.T) {
+	err := tools(t).Run(t.Context(), append(Input("/no/such/file"), "-f", "null", "-"), nil)
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Exit != 1 || !strings.Contains(e.Tail, "No such file") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestContainment: no input makes ffmpeg open what it was not given.
+func TestContainment(t *testing.T) {
+	secret := clip(t, "secret.mp4", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25:duration=1")
+	for name, text := range map[string]string{
+		"concat":   "ffconcat version 1.0\nfile " + secret + "\n",
+		"playlist": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://" + secret + "\n#EXT-X-ENDLIST\n",
+		"sdp":      "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := tools(t).Probe(t.Context(), path); err == nil {
+			t.Errorf("%s was read: %+v", name, info)
+		}
+	}
+	for _, name := range []string{"concat:" + secret, "http://127.0.0.1:1/x", "-version"} {
+		if _, err := tools(t).Probe(t.Context(), name); err == nil {
+			t.Errorf("%q was opened", name)
+		}
+	}
+}
+
+func TestRunCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var begin time.Time
+	err := tools(t).Run(ctx, []string{"-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25", "-f", "null", "-"}, func(Progress) {
+		if begin.IsZero() {
+			begin = time.Now()
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+}
+
+// TestKilledWithParent starts this test binary again as a parent of ffmpeg,
+// kills it, and sees ffmpeg go.
+func TestKilledWithParent(t *testing.T) {
+	if os.Getenv("FFMPEG_TEST_PARENT") != "" {
+		args := []string{"-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25", "-f", "null", "-metadata", "title=" + os.Getenv("FFMPEG_TEST_PARENT"), "-"}
+		tools(t).Run(t.Context(), args, func(Progress) { os.Stdout.WriteString("running\n") })
+		return
+	}
+	mark := "orphan-" + strconv.Itoa(os.Getpid())
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWithParent$")
+	cmd.Env = append(os.Environ(), "FFMPEG_TEST_PARENT="+mark)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "running\n" {
+		t.Fatalf("the parent says %q, %v", line, err)
+	}
+	pids := having(t, "title="+mark)
+	if len(pids) != 1 {
+		t.Fatalf("children %v", pids)
+	}
+	cmd.Process.Signal(syscall.SIGKILL)
+	cmd.Wait()
+	for deadline := time.Now().Add(5 * time.Second); len(having(t, "title="+mark)) > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("ffmpeg %v outlived its parent", pids)
+		}
+		time.Sleep(10 * time.Millisecond) // a process that is no child of ours can only be polled
+	}
+}
+
+// having lists the processes with the given argument.
+func having(t *testing.T, arg string) (pids []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(files) == 0 {
+		t.Skip("no /proc to look into")
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && slices.Contains(strings.Split(string(b), "\x00"), arg) {
+			pids = append(pids, filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return pids
+}
+
+func TestFirstFault(t *testing.T) {
+	path := clip(t, "film.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-c:v", "libx264",
+		"-preset", "ultrafast", "-g", "25", "-movflags", "+faststart")
+	if f, err := tools(t).FirstFault(t.Context(), path, []int{0}); f != nil || err != nil {
+		t.Errorf("a whole file: %+v, %v", f, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, info.Size()/2); err != nil {
+		t.Fatal(err)
+	}
+	f, err := tools(t).FirstFault(t.Context(), path, []int{0})
+	if err != nil || f == nil || f.Stream != 0 || f.At < time.Second || f.At > 3*time.Second || f.Cause == "" {
+		t.Errorf("half a file: %+v, %v", f, err)
+	}
+}
+
+func TestTail(t *testing.T) {
+	tail := &tail{limit: 20}
+	for i := range 100 {
+		tail.Write([]byte("line " + strconv.Itoa(i) + "\n"))
+	}
+	if got := tail.String(); got != "line 98\nline 99\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func FuzzParseInfo(f *testing.F) {
+	f.Add([]byte(`{"streams":[{"index":0,"codec_name":"h264","width":640,"r_frame_rate":"25/1","tags":{"DURATION":"00:00:05.2"}}],"format":{"duration":"5.28"}}`))
+	f.Add([]byte(`{"streams":[{"side_data_list":[{"side_data_type":"Display Matrix","rotation":-90}]}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		info, err := ParseInfo(b)
+		if err != nil {
+			return
+		}
+		for i := range info.Streams {
+			s := &info.Streams[i]
+			if w, h := s.DisplaySize(); w < 0 || h < 0 || s.Rotation%90 != 0 || s.Rotation < 0 || s.Rotation > 270 || s.Duration < 0 || s.SAR.Den <= 0 {
+				t.Fatalf("%+v", s)
+			}
+		}
+		if _, err := json.Marshal(info); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzProgress(f *testing.F) {
+	f.Add("frame=1\nout_time_us=N/A\nprogress=continue\nframe=25\nout_time_us=1000000\nprogress=end\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		var last Progress
+		readProgress(strings.NewReader(s), func(p Progress) {
+			if p.Time < last.Time || p.Frame < last.Frame || p.Time > maxDuration {
+				t.Fatalf("%+v after %+v", p, last)
+			}
+			last = p
+		})
+		lastEnd(strings.NewReader(s))
+	})
+}
