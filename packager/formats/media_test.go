@@ -1,7 +1,6 @@
 package formats_test
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,12 +28,14 @@ const (
 	avc     = " -c:v libx264 -preset veryfast -bf 3 -g 50 -keyint_min 50 -sc_threshold 0 -pix_fmt yuv420p"
 )
 
-// assets are the kinds of files that are played in every format.
-var assets = []struct {
+type assetOf struct {
 	name  string
 	files []file
 	ism   string // the streams
-}{
+}
+
+// assets are the kinds of files that are played in every format.
+var assets = []assetOf{
 	{"ladder", []file{
 		{"v1.mp4", picture + "25 -t 13" + avc + " -b:v 300k"},
 		{"v2.mp4", picture + "25 -t 13" + avc + " -s 160x90 -b:v 100k -video_track_timescale 90000"},
@@ -58,37 +59,52 @@ var assets = []struct {
 	{"video-only", []file{{"v.mp4", picture + "12.5 -t 7" + avc + " -g 25"}}, `<video src="v.mp4"/>`},
 }
 
-func makeAsset(t *testing.T, files []file, streams string) *asset {
+func makeAsset(t *testing.T, tt assetOf) *asset {
 	t.Helper()
 	dir := t.TempDir()
-	for _, f := range files {
-		args := append([]string{"-v", "error", "-nostdin"}, strings.Fields(f.args)...)
-		if out, err := exec.Command("ffmpeg", append(args, filepath.Join(dir, f.name))...).CombinedOutput(); err != nil {
-			t.Fatalf("ffmpeg %s: %v\n%s", f.name, err, out)
-		}
+	files := map[string]*mp4.Index{}
+	for _, f := range tt.files {
+		makeFile(t, dir, f)
+		files[f.name] = index(t, dir, f.name)
 	}
-	return openAsset(t, dir, "<smil><head/><body><switch>"+streams+"</switch></body></smil>")
+	return &asset{dir, present(t, tt.ism, files)}
 }
 
-func openAsset(t *testing.T, dir, manifest string) *asset {
+func makeFile(t *testing.T, dir string, f file) {
 	t.Helper()
-	m, err := ism.Parse([]byte(manifest))
+	args := append([]string{"-v", "error", "-nostdin"}, strings.Fields(f.args)...)
+	if out, err := exec.Command("ffmpeg", append(args, filepath.Join(dir, f.name))...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg %s: %v\n%s", f.name, err, out)
+	}
+}
+
+func index(t *testing.T, dir, name string) *mp4.Index {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]*mp4.Index{}
-	for _, name := range m.Sources() {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if files[name], err = mp4.BuildIndex(bytes.NewReader(b), int64(len(b))); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := mp4.BuildIndex(f, info.Size())
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return x
+}
+
+func present(t *testing.T, streams string, files map[string]*mp4.Index) *packager.Presentation {
+	t.Helper()
+	m, err := ism.Parse([]byte("<smil><head/><body><switch>" + streams + "</switch></body></smil>"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	p, err := packager.New(m, files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &asset{dir, p}
+	return p
 }

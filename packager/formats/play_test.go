@@ -299,7 +299,7 @@ func complaints(s string) string {
 func TestPlay(t *testing.T) {
 	for _, tt := range assets {
 		t.Run(tt.name, func(t *testing.T) {
-			a := makeAsset(t, tt.files, tt.ism)
+			a := makeAsset(t, tt)
 			for _, format := range []string{"m3u8-cmaf", "m3u8-aapl", "mpd-time-csf", "mpd-time-cmaf", "", "fmp4-v20"} {
 				t.Run("format="+format, func(t *testing.T) {
 					var streams []stream

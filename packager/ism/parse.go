@@ -185,7 +185,9 @@ func kindOf(element string) Kind {
 const MaxFragmentsPerHLSSegment = 100
 
 func (m *Manifest) meta(name, content string) error {
-	content = strings.TrimSpace(content)
+	if content = strings.TrimSpace(content); content == "" {
+		return nil
+	}
 	switch strings.ToLower(name) {
 	case "":
 	case "clientmanifestrelativepath":
