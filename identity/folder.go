@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -214,9 +213,9 @@ func (f *Folder) add(name string, kind Kind, assignments []Assignment, keep bool
 			return "", "", fmt.Errorf("identity: role %q on scope %q: no such role, or not a scope", a.Role, a.Scope)
 		}
 	}
-	random := make([]byte, 30)
-	rand.Read(random) // never fails
-	secret = base64.RawURLEncoding.EncodeToString(random)
+	// Letters and digits only: a secret that begins with a dash reads as an
+	// option on a command line, such as that of az login.
+	secret = rand.Text() + rand.Text()
 	digest := sha256.Sum256([]byte(secret))
 	e := entry{
 		Principal: Principal{ID: uuid.NewString(), AppID: uuid.NewString(), TenantID: f.TenantID,
