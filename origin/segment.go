@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/openams/openams/packager"
 )
@@ -90,11 +91,16 @@ func (o *opened) release() {
 	}
 }
 
-// copy writes n bytes from off of a verbatim segment to w.
+// copy writes n bytes from off of a verbatim segment to w: large extents
+// straight from the file, small ones together through a buffer. The encoder
+// writes a segment as one extent; a file of another make has an extent for
+// every few frames, each of which would cost two system calls.
 func (o *opened) copy(w io.Writer, s *packager.Segment, off, n int64) error {
+	g := gather{w: w}
+	defer g.release()
 	if head := int64(len(s.Header)); off < head {
 		part := s.Header[off:min(head, off+n)]
-		if _, err := w.Write(part); err != nil {
+		if err := g.add(part); err != nil {
 			return err
 		}
 		n -= int64(len(part))
@@ -104,7 +110,7 @@ func (o *opened) copy(w io.Writer, s *packager.Segment, off, n int64) error {
 	}
 	for _, x := range s.Extents {
 		if n == 0 {
-			return nil
+			break
 		}
 		if off >= x.Length {
 			off -= x.Length
@@ -115,13 +121,94 @@ func (o *opened) copy(w io.Writer, s *packager.Segment, off, n int64) error {
 			return err
 		}
 		m := min(n, x.Length-off)
-		if sent, err := f.WriteRange(w, x.Offset+off, m); err != nil || sent < m {
-			return fmt.Errorf("%s: %d of %d bytes at %d: %w", x.File, sent, m, x.Offset+off, cmp.Or(err, io.ErrUnexpectedEOF))
+		if m < smallExtent {
+			err = g.read(f, x.Offset+off, m)
+		} else if err = g.flush(); err == nil {
+			var sent int64
+			if sent, err = f.WriteRange(w, x.Offset+off, m); err == nil && sent < m {
+				err = io.ErrUnexpectedEOF
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %d bytes at %d: %w", x.File, m, x.Offset+off, err)
 		}
 		n -= m
 		off = 0
 	}
+	return g.flush()
+}
+
+const (
+	smallExtent = 32 << 10
+	gatherSize  = 256 << 10
+)
+
+var gatherBuffers = sync.Pool{New: func() any { return new([gatherSize]byte) }}
+
+// gather joins small writes.
+type gather struct {
+	w   io.Writer
+	buf *[gatherSize]byte // nil until something is added
+	n   int
+}
+
+func (g *gather) room() ([]byte, error) {
+	if g.buf == nil {
+		g.buf = gatherBuffers.Get().(*[gatherSize]byte)
+	}
+	if g.n == gatherSize {
+		if err := g.flush(); err != nil {
+			return nil, err
+		}
+	}
+	return g.buf[g.n:], nil
+}
+
+func (g *gather) add(p []byte) error {
+	for len(p) > 0 {
+		room, err := g.room()
+		if err != nil {
+			return err
+		}
+		n := copy(room, p)
+		g.n += n
+		p = p[n:]
+	}
 	return nil
+}
+
+// read adds n bytes of r from off.
+func (g *gather) read(r io.ReaderAt, off, n int64) error {
+	for n > 0 {
+		room, err := g.room()
+		if err != nil {
+			return err
+		}
+		room = room[:min(int64(len(room)), n)]
+		if k, err := r.ReadAt(room, off); k < len(room) {
+			return cmp.Or(err, io.ErrUnexpectedEOF)
+		}
+		g.n += len(room)
+		off += int64(len(room))
+		n -= int64(len(room))
+	}
+	return nil
+}
+
+func (g *gather) flush() error {
+	if g.n == 0 {
+		return nil
+	}
+	_, err := g.w.Write(g.buf[:g.n])
+	g.n = 0
+	return err
+}
+
+func (g *gather) release() {
+	if g.buf != nil {
+		gatherBuffers.Put(g.buf)
+		g.buf = nil
+	}
 }
 
 // errEnough ends the making of a segment of which a part was asked for.

@@ -19,13 +19,18 @@ import (
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w, r: r}
 	allowOrigins(w.Header(), r)
+	var q *Request
+	if h.c.Observe != nil {
+		// Deferred, because an answer that breaks off ends in a panic.
+		defer func() { h.observe(a, q) }()
+	}
 	q, err := h.serve(a, r)
 	if err != nil {
 		h.fail(a, err)
 	}
-	if h.c.Observe == nil {
-		return
-	}
+}
+
+func (h *Handler) observe(a *answer, q *Request) {
 	o := Observation{Format: "none", Status: a.status, Code: a.code, Bytes: a.bytes}
 	if q != nil {
 		o.Kind = q.Kind

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
@@ -188,6 +189,16 @@ func (s *stage) remove(name string) {
 func (s *stage) publish(policy string) string {
 	s.Helper()
 	l, err := s.account.CreateLocator(s.Context(), "l-"+policy, account.LocatorRequest{Asset: "film", Policy: policy})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return l.ID
+}
+
+// publishUntil makes a locator that ends.
+func (s *stage) publishUntil(end time.Time) string {
+	s.Helper()
+	l, err := s.account.CreateLocator(s.Context(), "l-ends", account.LocatorRequest{Asset: "film", Policy: "Predefined_ClearStreamingOnly", End: end})
 	if err != nil {
 		s.Fatal(err)
 	}
