@@ -91,6 +91,10 @@ func fixedRungs(width, height float64, boxes []box) []Rung {
 		if height > width {
 			w, h = h, w
 		}
+		if shape := width * h / (height * w); shape > 0.99 && shape < 1.01 {
+			rungs[i] = Rung{int(w), int(h), b.bitrate} // 848x480 is 16:9 but for rounding
+			continue
+		}
 		scale := min(w/width, h/height)
 		rungs[i] = Rung{multiple(width*scale, 2, w), multiple(height*scale, 2, h), b.bitrate}
 	}
