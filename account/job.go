@@ -104,7 +104,7 @@ func (a *Account) newJob(ctx context.Context, t *ams.Transform, name string, r J
 		}
 		if a.s.Supports != nil {
 			if err := a.s.Supports(of.Preset); err != nil {
-				return nil, fmt.Errorf("output %d of the transform '%s': %w", i, t.Name, err)
+				return nil, about(err, at, "Output %d of the transform '%s': %s", i, t.Name, err)
 			}
 		}
 		job.Tasks = append(job.Tasks, ams.Task{
@@ -120,6 +120,16 @@ func (a *Account) newJob(ctx context.Context, t *ams.Transform, name string, r J
 		}
 	}
 	return job, nil
+}
+
+// about says more about err, if the caller may read it, and which property it
+// concerns.
+func about(err error, target, format string, args ...any) error {
+	code := ams.CodeOf(err)
+	if code == ams.Internal {
+		return err
+	}
+	return &ams.Error{Code: code, Target: target, Msg: fmt.Sprintf(format, args...)}
 }
 
 // labelOf is the label of the i-th output: documented as

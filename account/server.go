@@ -31,7 +31,8 @@ type Config struct {
 
 	// Supports and SupportsInput say whether the encoder can run a preset and
 	// read an input. A job that needs more is refused at submission, not in
-	// the middle. Their errors name what is missing. Nil: everything.
+	// the middle. Their errors name what is missing. Nil: every preset, and
+	// inputs that are an asset or URLs taken whole.
 	Supports      func(ams.Preset) error
 	SupportsInput func(ams.JobInput) error
 	// CheckURL refuses the URLs that the server may not fetch. Nil: none.
@@ -109,7 +110,7 @@ func (s *Server) EnsureFirst(ctx context.Context, f First) error {
 			ID: uuid.NewString(), SubscriptionID: f.SubscriptionID, ResourceGroup: f.ResourceGroup,
 			Name: f.Account, Location: f.Location,
 			Storage: []ams.AccountStorage{{Name: f.StorageAccount, Primary: true}},
-			Created: now, LastModified: now,
+			Created: now, LastModified: now, // by nobody: the server itself
 		}
 		if err := tx.InsertAccount(a); err != nil {
 			return err

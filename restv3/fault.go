@@ -42,6 +42,9 @@ func fault(err error) *arm.Error {
 	// err, not e: the context around the kind is for the caller too.
 	answer := arm.Errorf(f.status, f.code, "%s", err.Error())
 	answer.Target = e.Target
+	if e.Code == ams.Invalid && e.Target == "name" { // the resource's own, in the path
+		answer.Code, answer.Target = "InvalidResourceName", ""
+	}
 	return answer
 }
 
