@@ -1,0 +1,197 @@
+package encoder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/dial"
+)
+
+// SupportedInput returns an Unsupported error, which names the property, unless
+// this encoder can read all that in asks for. A job with such an input is to be
+// refused when it is submitted.
+func SupportedInput(in ams.JobInput) error {
+	switch {
+	case in.Kind != ams.InputAsset && in.Kind != ams.InputHTTP:
+		return ams.Errorf(ams.Unsupported, "This server cannot encode from an input of type '%s' yet.", in.Kind)
+	case !blank(in.Start) || !blank(in.End):
+		return ams.Errorf(ams.Unsupported, "This server cannot encode a part of an input (start, end) yet.")
+	case !blank(in.Definitions):
+		return ams.Errorf(ams.Unsupported, "This server cannot select tracks of an input (inputDefinitions) yet.")
+	}
+	return nil
+}
+
+// blank reports whether a property was left out, or empty.
+func blank(raw []byte) bool {
+	switch string(bytes.TrimSpace(raw)) {
+	case "", "null", "[]", "{}":
+		return true
+	}
+	return false
+}
+
+// fetch brings the files of a job's input to this machine, those that can be
+// media. done gives them back and is never nil.
+func (w *Worker) fetch(ctx context.Context, job *ams.Job, dir string) (files []Source, done func(), err error) {
+	if err := SupportedInput(job.Input); err != nil {
+		return nil, func() {}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
+	}
+	if job.Input.Kind == ams.InputHTTP {
+		files, err = w.download(ctx, job.Input, dir)
+		return files, func() {}, err
+	}
+	return w.open(ctx, job, dir)
+}
+
+// open opens blobs of the input asset where they lie.
+func (w *Worker) open(ctx context.Context, job *ams.Job, dir string) (files []Source, done func(), err error) {
+	var opened []io.Closer
+	done = func() {
+		for _, c := range opened {
+			c.Close()
+		}
+	}
+	in, err := w.asset(ctx, job, job.Input.Asset)
+	if err != nil {
+		if ams.CodeOf(err) == ams.NotFound {
+			return nil, done, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' does not exist any more.", job.Input.Asset)
+		}
+		return nil, done, err
+	}
+	names := job.Input.Files
+	if len(names) == 0 {
+		if names, err = w.rootFiles(ctx, in); err != nil {
+			return nil, done, err
+		}
+	}
+	for i, name := range names {
+		files = append(files, Source{Name: name})
+		f := &files[i]
+		if !MayBeMedia(name) {
+			continue // Choose passes over it too, but names it if nothing is left
+		}
+		r, err := w.c.Blobs.OpenLocal(ctx, in.StorageAccount, in.Container, name)
+		switch {
+		case ctx.Err() != nil:
+			return nil, done, ctx.Err()
+		case ams.CodeOf(err) == ams.NotFound:
+			return nil, done, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' has no file '%s'.", in.Name, name)
+		case err != nil:
+			return nil, done, fmt.Errorf("open %q of the asset %q: %w", name, in.Name, err)
+		}
+		opened = append(opened, r)
+		f.URI = in.Container + "/" + name
+		if p, ok := r.LocalPath(); ok {
+			f.Path = p
+			continue
+		}
+		f.Path = filepath.Join(dir, fmt.Sprintf("in-%d", i))
+		if err := copyFile(f.Path, io.NewSectionReader(r, 0, r.Size())); err != nil {
+			return nil, done, fmt.Errorf("copy %q of the asset %q: %w", name, in.Name, err)
+		}
+	}
+	return files, done, nil
+}
+
+// rootFiles lists the files of an asset: blobs in folders do not belong to it.
+func (w *Worker) rootFiles(ctx context.Context, in *ams.Asset) ([]string, error) {
+	var names []string
+	for b, err := range w.c.Blobs.All(ctx, in.StorageAccount, in.Container, "") {
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case ams.CodeOf(err) == ams.NotFound:
+			return nil, jobErrorf(ams.DownloadNotAccessible, "The container of the input asset '%s' is gone.", in.Name)
+		case err != nil:
+			return nil, fmt.Errorf("list the asset %q: %w", in.Name, err)
+		}
+		if ams.ValidateFileName(b.Name) != nil {
+			continue
+		}
+		if names = append(names, b.Name); len(names) > maxFiles {
+			return nil, jobErrorf(ams.ConfigurationUnsupported, "The input asset '%s' has more than %d files: name the one to encode in the job's input.", in.Name, maxFiles)
+		}
+	}
+	return names, nil
+}
+
+// maxFiles is how many files of an asset a task looks at if its job names none.
+const maxFiles = 1000
+
+func copyFile(path string, from io.Reader) error {
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
+}
+
+// download fetches the URLs of a JobInputHttp.
+func (w *Worker) download(ctx context.Context, in ams.JobInput, dir string) ([]Source, error) {
+	urls := make([]string, 0, len(in.Files))
+	for _, f := range in.Files {
+		urls = append(urls, in.BaseURI+f)
+	}
+	if len(urls) == 0 && in.BaseURI != "" {
+		urls = []string{in.BaseURI}
+	}
+	var files []Source
+	for i, raw := range urls {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return nil, jobErrorf(ams.ConfigurationUnsupported, "The input URL number %d is malformed.", i+1)
+		}
+		name := path.Base(u.Path)
+		if name == "." || name == "/" {
+			name = u.Hostname()
+		}
+		// Signatures are in the query: it goes into no message and no file.
+		plain := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+		f := Source{Name: name, URI: plain}
+		if MayBeMedia(name) {
+			f.Path = filepath.Join(dir, fmt.Sprintf("in-%d", i))
+			if err := w.downloadOne(ctx, raw, plain, f.Path); err != nil {
+				return nil, err
+			}
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (w *Worker) downloadOne(ctx context.Context, raw, plain, file string) error {
+	to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = w.c.Inputs.Download(ctx, raw, to)
+	if cerr := to.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		return nil
+	}
+	status, isStatus := errors.AsType[*dial.StatusError](err)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case isStatus && status.Code < 500 && status.Code != 408 && status.Code != 429:
+		return jobErrorf(ams.DownloadNotAccessible, "%s answered with status %d.", plain, status.Code)
+	case isStatus:
+		return jobErrorf(ams.DownloadTransientError, "%s answered with status %d.", plain, status.Code)
+	case errors.Is(err, dial.ErrRefused), errors.Is(err, dial.ErrTooLarge):
+		return jobErrorf(ams.DownloadNotAccessible, "%s was not downloaded: %s.", plain, strings.ReplaceAll(err.Error(), raw, plain))
+	}
+	return jobErrorf(ams.DownloadTransientError, "%s could not be downloaded: %s.", plain, strings.ReplaceAll(err.Error(), raw, plain))
+}

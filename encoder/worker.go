@@ -1,0 +1,272 @@
+package encoder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/openams/openams/account"
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/ffmpeg"
+	"github.com/openams/openams/jobqueue"
+)
+
+// queue is what a worker needs of jobqueue.Queue.
+type queue interface {
+	Claim(ctx context.Context, worker string) (*jobqueue.Claim, error)
+	Keep(ctx context.Context, c *jobqueue.Claim, progress func() float64) (context.Context, func())
+	Finish(ctx context.Context, c *jobqueue.Claim) error
+	Fail(ctx context.Context, c *jobqueue.Claim, e *ams.JobError) error
+	Cancelled(ctx context.Context, c *jobqueue.Claim) error
+	Release(ctx context.Context, c *jobqueue.Claim) error
+}
+
+// accounts finds the account of a job, and so the assets that it names;
+// account.Server does.
+type accounts interface {
+	ByID(ctx context.Context, accountID string) (*account.Account, error)
+}
+
+// blobs is what a worker needs of blob.Store.
+type blobs interface {
+	All(ctx context.Context, account, container, prefix string) iter.Seq2[*ams.Blob, error]
+	OpenLocal(ctx context.Context, account, container, name string) (*blob.Reader, error)
+	PutFile(ctx context.Context, account, container, name, localPath string, o blob.PutOptions) (*ams.Blob, error)
+	Delete(ctx context.Context, account, container, name string, cond blob.Conditions) error
+}
+
+// downloader fetches JobInputHttp files; dial.Client does.
+type downloader interface {
+	Download(ctx context.Context, rawURL string, w io.Writer) (int64, error)
+}
+
+// WorkerConfig is what a Worker works with.
+type WorkerConfig struct {
+	Name    string // unique: tells workers apart in the queue, the log and the scratch folder
+	Queue   queue
+	Assets  accounts
+	Blobs   blobs
+	Inputs  downloader
+	Tools   ffmpeg.Tools
+	Scratch string // folder for files on their way; workers may share it, each has a folder of its name in it
+	Log     *slog.Logger
+}
+
+// A Worker encodes what the queue gives it, one task at a time.
+type Worker struct {
+	c       WorkerConfig
+	scratch string
+}
+
+// NewWorker returns a worker that does nothing until Run.
+func NewWorker(c WorkerConfig) *Worker {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{c: c, scratch: filepath.Join(c.Scratch, c.Name)}
+}
+
+// Run claims and works until ctx ends; tasks under way then go back into the
+// queue. It returns early only if the scratch folder cannot be used.
+func (w *Worker) Run(ctx context.Context) error {
+	// What an earlier process left is of no use to anyone.
+	if err := os.RemoveAll(w.scratch); err != nil {
+		return fmt.Errorf("encoder: empty the scratch folder: %w", err)
+	}
+	if err := os.MkdirAll(w.scratch, 0o700); err != nil {
+		return fmt.Errorf("encoder: make the scratch folder: %w", err)
+	}
+	defer os.RemoveAll(w.scratch)
+	for {
+		claim, err := w.c.Queue.Claim(ctx, w.c.Name)
+		switch {
+		case ctx.Err() != nil:
+			if claim != nil {
+				w.work(ctx, claim) // gives it back
+			}
+			return nil
+		case err != nil:
+			w.c.Log.Error("claim a task", "worker", w.c.Name, "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second): // the database is away: no need to hammer it
+			}
+		default:
+			w.work(ctx, claim)
+		}
+	}
+}
+
+// settle bounds how long a worker tries to write down how a task ended.
+const settle = 30 * time.Second
+
+// work does one task, and tells the queue how it ended.
+func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
+	job, task := claim.Job, claim.Task
+	log := w.c.Log.With("worker", w.c.Name, "job", job.Name, "transform", job.Transform, "task", task.ID, "attempt", task.Attempt)
+	log.Info("task started", "preset", string(task.Preset.Body))
+	begin := time.Now()
+
+	var percent atomic.Uint64 // float bits
+	held, release := w.c.Queue.Keep(ctx, claim, func() float64 { return math.Float64frombits(percent.Load()) })
+	err := w.run(held, job, task, func(p float64) { percent.Store(math.Float64bits(p)) })
+	cause := context.Cause(held)
+	release()
+
+	// The end is written down even if the server is stopping.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	defer cancel()
+	var jobErr *ams.JobError
+	switch {
+	case err == nil:
+		err = w.c.Queue.Finish(end, claim)
+	case errors.Is(cause, jobqueue.ErrLost):
+		err = jobqueue.ErrLost
+	case errors.Is(cause, jobqueue.ErrCanceled):
+		err = errors.Join(jobqueue.ErrCanceled, w.c.Queue.Cancelled(end, claim))
+	case errors.As(err, &jobErr):
+		err = errors.Join(err, w.c.Queue.Fail(end, claim, jobErr))
+	case ctx.Err() != nil:
+		err = errors.Join(errors.New("the worker is stopping"), w.c.Queue.Release(end, claim))
+	default:
+		e := jobErrorf(ams.ServiceTransientError, "The encoder failed: %v.", err)
+		err = errors.Join(err, w.c.Queue.Fail(end, claim, e))
+	}
+	took := slog.Duration("took", time.Since(begin).Round(time.Millisecond))
+	if err != nil {
+		log.Warn("task ended without outputs", "err", err, took)
+		return
+	}
+	log.Info("task finished", took)
+}
+
+// run makes the outputs of a task and stores them. When it fails, it leaves no
+// output in the asset.
+func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress func(float64)) error {
+	dir := filepath.Join(w.scratch, fmt.Sprintf("%s-%d", task.ID, task.Attempt))
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+
+	out, err := w.asset(ctx, job, task.Asset)
+	if err != nil {
+		if ams.CodeOf(err) == ams.NotFound {
+			return jobErrorf(ams.UploadNotAccessible, "The output asset '%s' does not exist any more.", task.Asset)
+		}
+		return err
+	}
+	files, done, err := w.fetch(ctx, job, dir)
+	defer done()
+	if err != nil {
+		return err
+	}
+	src, err := Choose(ctx, w.c.Tools, files)
+	if err != nil {
+		return err
+	}
+	plan, err := NewPlan(task.Preset, src.Info, Basename(src.Name))
+	if err != nil {
+		if e, ok := errors.AsType[*ams.JobError](err); ok {
+			e.Message = fmt.Sprintf("%q cannot be encoded: %s.", src.Name, strings.TrimSuffix(e.Message, "."))
+		}
+		return err
+	}
+	outputs, err := Encode(ctx, w.c.Tools, plan, src, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	if err != nil {
+		return err
+	}
+	return w.store(ctx, task, out, outputs)
+}
+
+// asset finds an asset of the job's account.
+func (w *Worker) asset(ctx context.Context, job *ams.Job, name string) (*ams.Asset, error) {
+	a, err := w.c.Assets.ByID(ctx, job.Account)
+	if err != nil {
+		return nil, err
+	}
+	return a.Asset(ctx, name)
+}
+
+// Metadata of an output blob: the task and the attempt that made it. Names of
+// outputs hold the bitrate reached, which differs a little from attempt to
+// attempt, so a later attempt knows by these what an earlier one has left.
+const (
+	metaTask    = "openams_task"
+	metaAttempt = "openams_attempt"
+)
+
+// store puts the outputs into the asset, in order, after what an attempt that
+// was cut short has left there. If it fails, it takes them out again.
+func (w *Worker) store(ctx context.Context, task *ams.Task, out *ams.Asset, outputs []OutputFile) (err error) {
+	if err := w.sweep(ctx, task, out); err != nil {
+		return uploadError(ctx, err, out, "its files")
+	}
+	defer func() {
+		// An attempt that was fenced touches nothing any more: the blobs may be
+		// its successor's.
+		if err == nil || errors.Is(context.Cause(ctx), jobqueue.ErrLost) {
+			return
+		}
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+		defer cancel()
+		if serr := w.sweep(late, task, out); serr != nil && ams.CodeOf(serr) != ams.NotFound {
+			w.c.Log.Warn("remove outputs of a failed task", "task", task.ID, "asset", out.Name, "err", serr)
+		}
+	}()
+	for _, f := range outputs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := w.c.Blobs.PutFile(ctx, out.StorageAccount, out.Container, f.Name, f.Path, blob.PutOptions{
+			Headers:  ams.BlobHeaders{ContentType: f.ContentType},
+			Metadata: map[string]string{metaTask: task.ID, metaAttempt: fmt.Sprint(task.Attempt)},
+		})
+		if err != nil {
+			return uploadError(ctx, err, out, "'"+f.Name+"'")
+		}
+	}
+	return ctx.Err()
+}
+
+// sweep deletes every blob of the asset that an attempt of the task has made.
+func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset) error {
+	for b, err := range w.c.Blobs.All(ctx, out.StorageAccount, out.Container, "") {
+		if err != nil {
+			return err
+		}
+		if b.Metadata[metaTask] != task.ID {
+			continue
+		}
+		err := w.c.Blobs.Delete(ctx, out.StorageAccount, out.Container, b.Name, blob.Conditions{})
+		if err != nil && !errors.Is(err, ams.ErrBlobNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+func uploadError(ctx context.Context, err error, out *ams.Asset, what string) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case ams.CodeOf(err) == ams.NotFound:
+		return jobErrorf(ams.UploadNotAccessible, "The container of the output asset '%s' is gone: %v", out.Name, err)
+	case ams.CodeOf(err) == ams.Unavailable:
+		return jobErrorf(ams.UploadTransientError, "%s could not be stored in the output asset '%s': %v", what, out.Name, err)
+	}
+	return fmt.Errorf("store %s in the asset %q: %w", what, out.Name, err)
+}
