@@ -160,7 +160,7 @@ func TestKilledWriter(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "openams.db")
 	rng := rand.New(rand.NewPCG(3, 4))
 	done := -1
-	for range 8 {
+	for range 6 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$", "-test.v")
 		cmd.Env = append(os.Environ(), path+"="+file, fmt.Sprintf("%s_FIRST=%d", path, done+1))
 		out, err := cmd.StdoutPipe()
@@ -171,7 +171,7 @@ func TestKilledWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Killed after some reports, in the middle of what follows.
-		lines, reports := bufio.NewScanner(out), 1+rng.IntN(40)
+		lines, reports := bufio.NewScanner(out), 1+rng.IntN(20)
 		for lines.Scan() {
 			if n, ok := strings.CutPrefix(lines.Text(), "done "); ok {
 				done, _ = strconv.Atoi(n)
@@ -206,7 +206,7 @@ func TestKilledWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if done < 8 {
+	if done < 6 {
 		t.Errorf("only %d jobs were written", done)
 	}
 }
