@@ -145,9 +145,15 @@ func signedNames(q *request, v *sas.Values) ([][2]string, error) {
 	default:
 		return nil, unauthenticated("sr is missing or is not one of b, c, d, bs, bv.")
 	}
-	// Go's client takes path-style for host-style on host names, and so signs
-	// the account twice. No container has its account's name.
-	return [][2]string{{q.container, name}, {q.account + "/" + q.container, name}}, nil
+	names := [][2]string{{q.container, name}}
+	if v.Resource == "b" {
+		// Go's client takes path-style for host-style on host names, and so
+		// signs a blob with the account twice; no container has its account's
+		// name. What it signs for a container names no container at all, and
+		// would open every one: that is refused.
+		names = append(names, [2]string{q.account + "/" + q.container, name})
+	}
+	return names, nil
 }
 
 // directory cuts the blob's name, or the prefix of a list, to depth segments.

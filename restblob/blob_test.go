@@ -1,0 +1,120 @@
+package restblob_test
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/blob/disk"
+	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/restblob"
+)
+
+const account = "openamsstore"
+
+var (
+	key1 = []byte("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+	key2 = []byte("fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210")
+)
+
+type keys struct{}
+
+func (keys) StorageKeys(_ context.Context, name string) ([2][]byte, error) {
+	if name != account {
+		return [2][]byte{}, ams.Errorf(ams.NotFound, "no account %s", name)
+	}
+	return [2][]byte{key1, key2}, nil
+}
+
+// openStore opens the store of a data folder over the real catalog and disk.
+func openStore(t testing.TB, dir string, o blob.Options) *blob.Store {
+	db, err := catalog.Open(context.Background(), catalog.Config{Path: filepath.Join(dir, "openams.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	driver, err := disk.New(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := blob.New(db, driver, o)
+	if _, err := store.Recover(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// An endpoint is a running server with a client of the official SDK.
+type endpoint struct {
+	dir    string
+	store  *blob.Store
+	server *httptest.Server
+	url    string // of the account
+	client *azblob.Client
+	cred   *azblob.SharedKeyCredential
+	bearer *tokens
+	now    time.Time // zero: the real time
+}
+
+type tokens map[string][2]bool
+
+func (m tokens) CheckStorage(_ context.Context, token string) (read, write bool, err error) {
+	may, ok := m[token]
+	if !ok {
+		return false, false, ams.Errorf(ams.Forbidden, "no such token")
+	}
+	return may[0], may[1], nil
+}
+
+func serve(t testing.TB) *endpoint {
+	t.Helper()
+	e := &endpoint{dir: t.TempDir()}
+	e.store = openStore(t, e.dir, blob.Options{})
+	e.server = httptest.NewServer(restblob.New(restblob.Config{
+		Store: e.store, Keys: keys{}, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},
+		Now: func() time.Time {
+			if !e.now.IsZero() {
+				return e.now
+			}
+			return time.Now()
+		},
+	}))
+	t.Cleanup(e.server.Close)
+	e.url = e.server.URL + "/" + account
+	e.cred = credential(t, key1)
+	e.client = newClient(t, e.url, e.cred)
+	return e
+}
+
+func credential(t testing.TB, key []byte) *azblob.SharedKeyCredential {
+	c, err := azblob.NewSharedKeyCredential(account, b64(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// once is the SDK without its retries, which would hide a wrong status.
+var once = azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}
+
+func newClient(t testing.TB, url string, cred *azblob.SharedKeyCredential) *azblob.Client {
+	c, err := azblob.NewClientWithSharedKeyCredential(url, cred, &azblob.ClientOptions{ClientOptions: once})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (e *endpoint) service() *service.Client { return e.client.ServiceClient() }
+
+func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
