@@ -46,7 +46,7 @@ CREATE TABLE assets (
     UNIQUE (storage_account, container)
 );
 CREATE INDEX assets_created ON assets (account, created);
-CREATE INDEX assets_alternate_id ON assets (account, alternate_id);
+CREATE INDEX assets_alternate_id ON assets (account, alternate_id, name_key);
 
 CREATE TABLE transforms (
     seq           INTEGER PRIMARY KEY,
@@ -77,6 +77,7 @@ CREATE TABLE jobs (
 );
 -- The names of v2 jobs are labels and may repeat.
 CREATE UNIQUE INDEX jobs_name ON jobs (account, transform_key, name_key) WHERE transform_key <> '';
+CREATE INDEX jobs_by_name ON jobs (account, transform_key, name_key);
 CREATE INDEX jobs_created ON jobs (account, transform_key, created);
 CREATE INDEX jobs_last_modified ON jobs (account, transform_key, last_modified);
 
