@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/dial"
 )
@@ -139,15 +140,9 @@ func copyFile(path string, from io.Reader) error {
 
 // download fetches the URLs of a JobInputHttp.
 func (w *Worker) download(ctx context.Context, in ams.JobInput, dir string) ([]Source, error) {
-	urls := make([]string, 0, len(in.Files))
-	for _, f := range in.Files {
-		urls = append(urls, in.BaseURI+f)
-	}
-	if len(urls) == 0 && in.BaseURI != "" {
-		urls = []string{in.BaseURI}
-	}
 	var files []Source
-	for i, raw := range urls {
+	for i := range in.Files {
+		raw := account.HTTPInput(in, i)
 		u, err := url.Parse(raw)
 		if err != nil {
 			return nil, jobErrorf(ams.ConfigurationUnsupported, "The input URL number %d is malformed.", i+1)
