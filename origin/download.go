@@ -53,9 +53,6 @@ func (h *Handler) download(a *answer, r *http.Request, asset *ams.Asset, name st
 		return err
 	}
 	f, err := h.files.acquire(r.Context(), version{b.StorageAccount, b.Container, b.Name, b.ETag})
-	if err == errChanged {
-		return errorf(packager.ResourceNotFound, "the file %q is being replaced", name)
-	}
 	if err != nil {
 		return err
 	}

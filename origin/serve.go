@@ -61,21 +61,21 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 	if err := permit(p.Policy, q); err != nil {
 		return q, err
 	}
-	if q.Kind == File {
-		return q, h.download(a, r, p.Asset, q.Name)
-	}
-	if err := filters(p.Locator, q); err != nil {
-		return q, err
-	}
-	f, err := formats.Lookup(string(q.Format))
-	if err != nil {
-		return q, err
+	send := func() error { return h.download(a, r, p.Asset, q.Name) }
+	if q.Kind != File {
+		if err := filters(p.Locator, q); err != nil {
+			return q, err
+		}
+		f, err := formats.Lookup(string(q.Format))
+		if err != nil {
+			return q, err
+		}
+		send = func() error { return h.play(a, r, p, q, f) }
 	}
 	// A file that is replaced between the look at the records and its opening
 	// takes a second look.
 	for try := 0; ; try++ {
-		err = h.play(a, r, p, q, f)
-		if !errors.Is(err, errChanged) || try == 3 || a.status != 0 {
+		if err := send(); !errors.Is(err, errChanged) || try == 3 || a.status != 0 {
 			return q, err
 		}
 	}

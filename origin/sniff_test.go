@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -148,5 +149,29 @@ func TestDualListenerSlowly(t *testing.T) {
 	io.WriteString(client, "ET /\n")
 	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "GET /\n" {
 		t.Errorf("read %q, %v", line, err)
+	}
+}
+
+// A player gets the same over TLS and HTTP/2 as in the clear.
+func TestStreamingOverTLS(t *testing.T) {
+	s := newStage(t, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, client := testTLS(t)
+	srv := &http.Server{Handler: s.handler}
+	defer srv.Close()
+	go srv.Serve(NewDualListener(l, config))
+	for _, path := range append([]string{"film.ism/manifest", "film_360.mp4"}, segments...) {
+		res, err := client.Get("https://" + l.Addr().String() + "/" + s.locator + "/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if want := s.get(path); err != nil || res.ProtoMajor != 2 || !bytes.Equal(got, want) {
+			t.Errorf("%s: %s, %d bytes, want %d, %v", path, res.Proto, len(got), len(want), err)
+		}
 	}
 }
