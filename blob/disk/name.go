@@ -32,9 +32,6 @@ func fileName(blob string) string {
 		default:
 			b.WriteRune(r)
 		}
-		if b.Len() > maxName+64 {
-			break
-		}
 	}
 	return shorten(b.String())
 }
