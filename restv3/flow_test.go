@@ -76,6 +76,8 @@ func TestAssets(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.want(201, "PUT", "/assets/My Asset été", `{"properties":{"description":"","unknown":[1,{}]},"unknown":1}`)
 	id := a.at("properties/assetId").(string)
+	// As printed in "Manage assets".
+	w.want(201, "PUT", "/assets/printed", "{\n  \"properties\": {\n    \"description\": \"\",\n  }\n}")
 	if got, want := a.at("properties/container"), "asset-"+id; got != want {
 		t.Errorf("container %v, want %v", got, want)
 	}

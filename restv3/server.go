@@ -33,7 +33,10 @@ func New(c Config) http.Handler {
 			rt.Handle(o.Method, o.Path, o.handle)
 		}
 	}
-	return arm.Authenticate(c.Tokens, c.TenantID, rt)
+	return arm.Authenticate(c.Tokens, c.TenantID, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = &lenient{ReadCloser: r.Body}
+		rt.ServeHTTP(w, r)
+	}))
 }
 
 // An api serves the operations of the table.
