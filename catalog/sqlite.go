@@ -57,7 +57,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	var failed error
-	for range 3 { // two processes may open a new catalog at once: one of them sees the other's tables
+	for range 5 { // of processes that open a new catalog at once, some meet the tables of another
 		p, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
 			goose.WithAllowOutofOrder(true), goose.WithDisableGlobalRegistry(true))
 		if err != nil {

@@ -291,3 +291,21 @@ func TestFoldKeepsPages(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestOpenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "openams.db")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			db, err := catalog.Open(t.Context(), catalog.Config{Path: path})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
