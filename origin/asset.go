@@ -38,12 +38,19 @@ type title struct {
 // A presentation is one version of a title, ready to be served.
 type presentation struct {
 	*packager.Presentation
-	tag   string             // names the versions of all files: the stem of entity tags
-	files map[string]version // by the names that the packager uses
-	made  []*ams.Blob        // all blobs that it was made of
+	tag    string            // names the versions of all files: the stem of entity tags
+	files  map[string]source // by the names that the packager uses
+	made   []*ams.Blob       // all blobs that it was made of
+	failed error             // these versions of the files make no presentation
 
 	checked atomic.Int64  // when the blobs were last seen unchanged, Unix ns
 	seen    atomic.Uint64 // the count of changes at that time
+}
+
+// A source is one version of a media file.
+type source struct {
+	version
+	size int64
 }
 
 // titles makes presentations and keeps them.
@@ -73,7 +80,7 @@ func (t *titles) open(ctx context.Context, a *ams.Asset, name string) (*presenta
 			return nil, err
 		}
 		if fresh {
-			return p, nil
+			return p, p.failed
 		}
 		t.drop(key, p)
 	}
@@ -121,7 +128,7 @@ func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
 // load makes the presentation of a title. name is key.name as the client
 // spelled it.
 func (t *titles) load(ctx context.Context, key title, name string) (*presentation, int64, error) {
-	p := &presentation{files: map[string]version{}}
+	p := &presentation{files: map[string]source{}}
 	p.seen.Store(t.count())
 	p.checked.Store(t.now().UnixNano())
 
@@ -133,32 +140,44 @@ func (t *titles) load(ctx context.Context, key title, name string) (*presentatio
 	if b == nil {
 		return nil, 0, packager.MissingManifest(name, dir.names)
 	}
+	p.made = append(p.made, b)
+	weight, err := t.compose(ctx, p, dir, b)
+	if code := packager.CodeOf(err); code != "" && code != packager.StorageResourceNotFound {
+		// The same files will fail again, and anybody may ask: do not read them
+		// each time.
+		p.failed = err
+		return p, 4096, nil
+	}
+	return p, weight, err
+}
+
+// compose fills p with what the server manifest b says, and returns its weight.
+func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *ams.Blob) (int64, error) {
 	m, err := t.manifest(ctx, b)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	p.made = append(p.made, b)
 	weight := int64(4096)
 	indexed := map[string]*mp4.Index{}
 	for _, src := range m.Sources() {
-		b := dir.source(src)
-		if b == nil {
-			return nil, 0, errorf(packager.StorageResourceNotFound, "%s names %q, which is not in the asset", name, src)
+		f := dir.source(src)
+		if f == nil {
+			return 0, errorf(packager.StorageResourceNotFound, "%s names %q, which is not in the asset", b.Name, src)
 		}
-		if indexed[b.Name] != nil {
+		if indexed[f.Name] != nil {
 			continue
 		}
-		index, size, err := t.indexes.load(ctx, b, dir.exact)
+		p.made = append(p.made, f)
+		p.files[f.Name] = source{version{f.StorageAccount, f.Container, f.Name, f.ETag}, f.Size}
+		index, size, err := t.indexes.load(ctx, f, dir.exact)
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		indexed[b.Name] = index
+		indexed[f.Name] = index
 		weight += size
-		p.made = append(p.made, b)
-		p.files[b.Name] = version{b.StorageAccount, b.Container, b.Name, b.ETag}
 	}
 	if p.Presentation, err = packager.New(m, indexed); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	for _, track := range p.Tracks {
 		for _, r := range track.Renditions {
@@ -170,7 +189,7 @@ func (t *titles) load(ctx context.Context, key title, name string) (*presentatio
 		fmt.Fprintf(sum, "%s\n%s\n%d\n", b.Name, b.ETag, b.Size)
 	}
 	p.tag = fmt.Sprintf("%x", sum.Sum(nil)[:8])
-	return p, weight, nil
+	return weight, nil
 }
 
 // manifest reads a server manifest.

@@ -19,6 +19,7 @@ const (
 	OutputProtectionMissing packager.Code = "MPE_OUTPUT_PROTECTION_FORMAT_NOT_SUPPORTED"
 	InvalidRange            packager.Code = "MPE_STORAGE_INVALID_RANGE"
 	StorageFailure          packager.Code = "MPE_STORAGE_FAILURE"
+	ServerBusy              packager.Code = "MPE_STORAGE_SERVER_BUSY"
 	EndpointStopped         packager.Code = "StreamingEndpointStopped"
 	MethodNotAllowed        packager.Code = "MethodNotAllowed"
 )
@@ -39,6 +40,7 @@ var statuses = map[packager.Code]int{
 	MethodNotAllowed:                   http.StatusMethodNotAllowed,
 	InvalidRange:                       http.StatusRequestedRangeNotSatisfiable,
 	StorageFailure:                     http.StatusInternalServerError,
+	ServerBusy:                         http.StatusServiceUnavailable,
 	EndpointStopped:                    http.StatusServiceUnavailable,
 }
 

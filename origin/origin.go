@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/blob"
@@ -43,6 +45,7 @@ type Config struct {
 	IndexDisk   int64  // bytes in IndexDir; 0: 1 GiB
 	IndexMemory int64  // bytes of presentations in memory; 0: 256 MiB
 	TextMemory  int64  // bytes of manifests and playlists in memory; 0: 64 MiB
+	MakeMemory  int64  // bytes for segments that are made in memory (TS); 0: 512 MiB; at least 256 MiB
 	OpenFiles   int    // files that stay open between requests; 0: 256
 
 	Now func() time.Time // nil: time.Now
@@ -65,6 +68,7 @@ type Handler struct {
 	titles    *titles
 	texts     *cache[textKey, *text]
 	files     *openFiles
+	memory    *semaphore.Weighted
 }
 
 // idleFile is how long a file stays open after its last use. Players fetch a
@@ -92,8 +96,9 @@ func New(c Config) *Handler {
 				slots: make(chan struct{}, 2),
 			},
 		},
-		texts: newCache[textKey, *text](or(c.TextMemory, 64<<20)),
-		files: files,
+		texts:  newCache[textKey, *text](or(c.TextMemory, 64<<20)),
+		files:  files,
+		memory: semaphore.NewWeighted(max(or(c.MakeMemory, 512<<20), 2*maxMade)),
 	}
 }
 

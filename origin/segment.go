@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/openams/openams/packager"
 )
@@ -26,6 +27,10 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 
 	files := opened{h: h, ctx: r.Context(), p: p}
 	defer files.release()
+	memory, err := check(s, p)
+	if err != nil {
+		return err
+	}
 	if s.Verbatim() {
 		// Before the answer begins, so that it can still be an error.
 		for i, x := range s.Extents {
@@ -46,6 +51,13 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 			if s.Verbatim() {
 				return files.copy(w, s, off, n)
 			}
+			// Slow clients hold what was made for them until they have it.
+			ctx, cancel := context.WithTimeout(r.Context(), busyTime)
+			defer cancel()
+			if h.memory.Acquire(ctx, memory) != nil {
+				return errorf(ServerBusy, "the server makes too many segments at the same time")
+			}
+			defer h.memory.Release(memory)
 			part := &part{w: w, skip: off, left: n}
 			if _, err := s.WriteTo(part, files.at); err != nil && err != errEnough {
 				return err
@@ -53,6 +65,34 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 			return nil
 		},
 	})
+}
+
+const (
+	// maxMade bounds a segment that is made in memory: 21 s at 50 Mbit/s. Its
+	// media is in memory at the same time.
+	maxMade = 128 << 20
+	// busyTime is how long a client waits for others to take their segments.
+	busyTime = 10 * time.Second
+)
+
+// check refuses a segment whose index does not fit its files: an index that
+// lies beside a file comes from whoever may write to the container. It returns
+// how much memory the making takes, if it is made at all.
+func check(s *packager.Segment, p *presentation) (memory int64, err error) {
+	total := s.Size
+	if !s.Verbatim() && total > 2*maxMade {
+		return 0, errorf(packager.InputFormatNotSupported, "a segment of %d bytes is too large to be made", total)
+	}
+	for _, x := range s.Extents {
+		f := p.files[x.File]
+		if x.Offset < 0 || x.Length < 0 || x.Length > f.size || x.Offset > f.size-x.Length {
+			return 0, errorf(packager.InputFormatNotSupported, "the index of %s does not fit the file", x.File)
+		}
+		if total += x.Length; !s.Verbatim() && total > 2*maxMade {
+			return 0, errorf(packager.InputFormatNotSupported, "a segment of %s is too large to be made", x.File)
+		}
+	}
+	return total, nil
 }
 
 // opened are the files that one answer reads.
@@ -74,7 +114,7 @@ func (o *opened) open(name string) (*openFile, error) {
 	if !ok {
 		return nil, fmt.Errorf("the packager asks for file %q", name)
 	}
-	f, err := o.h.files.acquire(o.ctx, v)
+	f, err := o.h.files.acquire(o.ctx, v.version)
 	if err != nil {
 		return nil, err
 	}

@@ -300,6 +300,11 @@ func TestBrokenAssets(t *testing.T) {
 	s.put("bad.mp4", []byte("not an mp4 file at all, but some text instead of it"))
 	s.put("bad2.ism", []byte(`<smil xmlns="http://www.w3.org/2001/SMIL20/Language"><body><switch><video src="bad.mp4"/></switch></body></smil>`))
 	s.refused("bad2.ism/manifest", 415, "MPE_INPUT_FORMAT_NOT_SUPPORTED", "bad.mp4")
+	opened := s.opened.Load()
+	s.refused("bad2.ism/manifest", 415, "MPE_INPUT_FORMAT_NOT_SUPPORTED", "bad.mp4")
+	if s.opened.Load() != opened {
+		t.Error("a file that makes no presentation is read for each request")
+	}
 	s.remove("missing.ism")
 	s.remove("bad.ism")
 	s.remove("bad2.ism")
@@ -436,6 +441,50 @@ func TestEncodersIndex(t *testing.T) {
 		t.Errorf("%d blobs were opened, want the .ism and two indexes", n)
 	}
 	s.get("film.ism/QualityLevels(600000)/Fragments(video=0)")
+}
+
+// An index that was forged costs its owner an error, not the server its memory.
+func TestCheck(t *testing.T) {
+	p := &presentation{files: map[string]source{"a": {size: 1000}}}
+	made := func(dst, media []byte) ([]byte, error) { return dst, nil }
+	many := make([]packager.Extent, 1<<20)
+	for i := range many {
+		many[i] = packager.Extent{File: "a", Length: 1000}
+	}
+	for i, tt := range []struct {
+		s  packager.Segment
+		ok bool
+	}{
+		{packager.Segment{Size: 1010, Extents: []packager.Extent{{File: "a", Length: 1000}}}, true},
+		{packager.Segment{Size: 1010, Extents: []packager.Extent{{File: "a", Offset: 1, Length: 1000}}}, false},
+		{packager.Segment{Size: 1010, Extents: []packager.Extent{{File: "a", Offset: 1 << 62, Length: 1 << 62}}}, false},
+		{packager.Segment{Size: 1010, Extents: []packager.Extent{{File: "a", Offset: -1, Length: 1}}}, false},
+		{packager.Segment{Size: 1010, Extents: []packager.Extent{{File: "a", Length: -1}}}, false},
+		{packager.Segment{Size: 1010, Extents: []packager.Extent{{File: "b", Length: 1}}}, false},
+		{packager.Segment{Size: 1010, Transform: made, Extents: []packager.Extent{{File: "a", Length: 1000}}}, true},
+		{packager.Segment{Size: 2*maxMade + 1, Transform: made}, false},
+		{packager.Segment{Size: 1010, Transform: made, Extents: many}, false},
+	} {
+		if _, err := check(&tt.s, p); (err == nil) != tt.ok {
+			t.Errorf("case %d: %v, want ok %v", i, err, tt.ok)
+		}
+	}
+}
+
+// What a Range says never leads outside of the bytes.
+func FuzzParseRange(f *testing.F) {
+	for _, s := range []string{"bytes=0-0", "bytes=-5", "bytes=9-", "bytes=5-2", "lines=1-2", "bytes=1-2,3-4"} {
+		f.Add(s, int64(10))
+	}
+	f.Fuzz(func(t *testing.T, s string, size int64) {
+		if size < 0 {
+			return
+		}
+		off, n, ok := parseRange(s, size)
+		if ok && n >= 0 && (off < 0 || n == 0 || off > size-n) {
+			t.Fatalf("%q of %d: %d bytes from %d", s, size, n, off)
+		}
+	})
 }
 
 func TestObserve(t *testing.T) {
