@@ -22,7 +22,7 @@ az ams asset create "${account[@]}" -n az-input --description 'from azure-cli' >
 az ams asset create "${account[@]}" -n az-output >/dev/null
 
 sas=$(az ams asset get-sas-urls "${account[@]}" -n az-input --permissions ReadWrite \
-  --expiry-time "$(date -u -d '+2 hours' +%Y-%m-%dT%H:%M:%SZ)" --query '[0]' -o tsv)
+  --expiry "$(date -u -d '+2 hours' +%Y-%m-%dT%H:%M:%SZ)" --query '[0]' -o tsv)
 container=$(az ams asset show "${account[@]}" -n az-input --query container -o tsv)
 az storage blob upload --blob-url "${sas%%\?*}/$(basename "$video")?${sas#*\?}" -f "$video" --no-progress >/dev/null
 # and with the account key, as an operator would

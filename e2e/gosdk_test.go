@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -199,8 +200,12 @@ func (c *sdk) publish(t testing.TB, locator, asset, policyName string) map[strin
 // any complaint of its.
 func packets(t testing.TB, url string) string {
 	t.Helper()
-	cmd := exec.Command("ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0", url)
-	out, err := cmd.Output()
+	args := []string{"-v", "error", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0"}
+	if help, _ := exec.Command("ffprobe", "-hide_banner", "-h", "demuxer=hls").Output(); strings.Contains(url, "m3u8") && bytes.Contains(help, []byte("extension_picky")) {
+		// Newer ones refuse segment URLs without a suffix, as AMS's are.
+		args = append(args, "-allowed_extensions", "ALL", "-allowed_segment_extensions", "ALL", "-extension_picky", "0")
+	}
+	out, err := exec.Command("ffprobe", append(args, url)...).Output()
 	if err != nil {
 		t.Fatalf("ffprobe %s: %v", url, err)
 	}

@@ -43,7 +43,7 @@ func TestDataFolderIsPrivateAndStable(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if rel, _ := filepath.Rel(s.dir, path); info.Mode().Perm()&0o077 != 0 && !strings.HasPrefix(rel, "blobs") && rel != "tls/ca.pem" {
+		if rel, _ := filepath.Rel(s.dir, path); info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s has mode %v: others may read it", rel, info.Mode())
 		}
 		return nil

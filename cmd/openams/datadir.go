@@ -10,7 +10,11 @@ import (
 
 // openData makes the data folder and takes its lock, so that no second server
 // works on it. The lock goes with the process, however it ends.
+//
+// From here on everything that the process makes is its owner's alone: the
+// folder holds keys, and the catalog's files would follow the usual umask.
 func openData(dir string) (*os.File, error) {
+	syscall.Umask(0o077)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}

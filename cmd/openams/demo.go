@@ -258,16 +258,20 @@ func (d *demo) flow(ctx context.Context, e *endpoints, file string, size int64) 
 
 // hints says what to try next.
 func (d *demo) hints(e *endpoints, c *config) {
+	ffplay := "ffplay"
+	if o := hlsOptions(context.Background(), d.ffprobe); o != nil {
+		ffplay += " -extension_picky 0"
+	}
 	d.say(`
 Try next:
-  ffplay  any of the URLs above (HLS, DASH, Download)
+  %[4]s URL      any of the URLs above but Smooth
   dash.js, hls.js or Shaka Player with them: media answers every origin
   curl --cacert %[1]s %[2]s/livez
   your own AMS code: clients find all they need in
       %[3]s
   VIDEO=clip.mov make demo      the same with your own clip
 
-Press Ctrl-C to stop; the data folder goes with it.`, e.CAFile, e.Management, endpointsFile(c.Data))
+Press Ctrl-C to stop; the data folder goes with it.`, e.CAFile, e.Management, endpointsFile(c.Data), ffplay)
 }
 
 // blobName is a file's name as an asset may carry it.

@@ -38,8 +38,11 @@ func (p *playback) String() string {
 // ffprobe: every packet of the first video (or else audio) stream is read, and
 // any complaint is an error.
 func probeURL(ctx context.Context, ffprobe, target string, input io.Reader) (*playback, error) {
-	cmd := exec.CommandContext(ctx, ffprobe, "-v", "error", "-count_packets", "-show_entries",
-		"stream=codec_type,codec_name,width,height,nb_read_packets", "-of", "json", target)
+	args := []string{"-v", "error", "-count_packets", "-show_entries", "stream=codec_type,codec_name,width,height,nb_read_packets", "-of", "json"}
+	if strings.Contains(target, "m3u8") {
+		args = append(args, hlsOptions(ctx, ffprobe)...)
+	}
+	cmd := exec.CommandContext(ctx, ffprobe, append(args, target)...)
 	cmd.Stdin = input
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -82,6 +85,17 @@ func probeURL(ctx context.Context, ffprobe, target string, input io.Reader) (*pl
 		return nil, errors.New("no stream")
 	}
 	return p, nil
+}
+
+// hlsOptions let ffmpeg's tools read HLS whose segment URLs do not end in .ts
+// or .mp4, as AMS's never did: newer versions refuse them otherwise, older
+// ones do not know the options.
+func hlsOptions(ctx context.Context, tool string) []string {
+	help, _ := exec.CommandContext(ctx, tool, "-hide_banner", "-h", "demuxer=hls").Output()
+	if !bytes.Contains(help, []byte("extension_picky")) {
+		return nil
+	}
+	return []string{"-allowed_extensions", "ALL", "-allowed_segment_extensions", "ALL", "-extension_picky", "0"}
 }
 
 // A smoothManifest is the part of a Smooth Streaming client manifest that a

@@ -1,0 +1,412 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/openams/openams/account"
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/blob/disk"
+	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/dial"
+	"github.com/openams/openams/encoder"
+	"github.com/openams/openams/ffmpeg"
+	"github.com/openams/openams/identity"
+	"github.com/openams/openams/jobqueue"
+	"github.com/openams/openams/middleware"
+	"github.com/openams/openams/origin"
+	"github.com/openams/openams/restblob"
+	"github.com/openams/openams/restv3"
+	"github.com/openams/openams/restv3/arm"
+)
+
+// Names of what the first start makes.
+const (
+	firstGroup    = "openams"
+	firstAccount  = "openams"
+	firstLocation = "local"
+	firstStorage  = "openamsstore"
+)
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Run every role in one process",
+		Long: `serve runs the management API, blob storage, streaming and the encoder on one
+data folder, which it makes when it is missing. DIR/endpoints.json tells clients
+all they need. Every flag is also a variable (--https-port: OPENAMS_HTTPS_PORT)
+and a key of the YAML file that --config names.`,
+		Args: cobra.NoArgs,
+	}
+	serverFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := loadConfig(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		log, err := newLogger(c, cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), c, log, func(e *endpoints) { summary(cmd.OutOrStdout(), e, c.Data) })
+	}
+	return cmd
+}
+
+func summary(w io.Writer, e *endpoints, data string) {
+	fmt.Fprintf(w, `openams %s is ready.
+
+  management  %s   (plain HTTP: %s)
+  blob        %s
+  streaming   %s   (TLS on the same port)
+  account     %s in resource group %s, subscription %s
+  clients     read %s
+  trust       %s
+
+`, version(), e.Management, e.ManagementHTTP, e.BlobEndpoint, e.StreamingEndpoint, e.AccountName, e.ResourceGroup, e.SubscriptionID, endpointsFile(data), e.CAFile)
+}
+
+// serve runs a server until ctx ends. ready is told once every listener
+// accepts connections.
+func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoints)) (err error) {
+	lock, err := openData(c.Data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	scratch, indexes := filepath.Join(c.Data, "scratch"), filepath.Join(c.Data, "cache", "index")
+	err = errors.Join(
+		removeEndpoints(c.Data),
+		os.RemoveAll(scratch), // of a killed server
+		os.MkdirAll(scratch, 0o700),
+		os.MkdirAll(indexes, 0o700),
+	)
+	if err != nil {
+		return err
+	}
+
+	// Records, bytes, identities.
+	secrets := filepath.Join(c.Data, "secrets")
+	folder, err := identity.Open(secrets)
+	if err != nil {
+		return err
+	}
+	clientID, clientSecret, err := folder.Ensure("contributor", identity.Contributor)
+	if err != nil {
+		return err
+	}
+	readerID, readerSecret, err := folder.Ensure("reader", identity.Reader)
+	if err != nil {
+		return err
+	}
+	accountKey, err := identity.Once(secrets, "account.key", func() ([]byte, error) { return random(32), nil })
+	if err != nil {
+		return err
+	}
+	sealKey, err := identity.Once(secrets, "catalog.key", func() ([]byte, error) { return random(32), nil })
+	if err != nil {
+		return err
+	}
+	if len(sealKey) != 32 {
+		return fmt.Errorf("%s is not a key of 32 bytes", filepath.Join(secrets, "catalog.key"))
+	}
+	db, err := catalog.Open(ctx, catalog.Config{Path: filepath.Join(c.Data, "openams.db"), Key: [32]byte(sealKey)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	driver, err := disk.New(filepath.Join(c.Data, "blobs"))
+	if err != nil {
+		return err
+	}
+	blobs := blob.New(db, driver, blob.Options{Log: log})
+	if recovered, err := blobs.Recover(ctx); err != nil {
+		return err
+	} else {
+		log.Debug("blob store recovered", "result", recovered)
+	}
+
+	// The outside: ffmpeg, HTTP inputs, ports.
+	tools, err := ffmpeg.Find(c.FFmpeg, c.FFprobe)
+	if err != nil {
+		return err
+	}
+	if found, err := tools.Check(ctx); err != nil {
+		return err
+	} else {
+		log.Debug("ffmpeg found", "path", tools.FFmpeg, "version", found)
+	}
+	outgoing, err := dialConfig(c.InputHosts)
+	if err != nil {
+		return err
+	}
+	inputs := dial.New(outgoing)
+	tlsConfig, caFile, err := certificates(c)
+	if err != nil {
+		return err
+	}
+	ports, err := listen(c, tlsConfig)
+	if err != nil {
+		return err
+	}
+	defer ports.close()
+	// Storage clients take an IP address for path style, a name for host
+	// style; so blob URLs carry the address where one can be used.
+	blobHost := c.Host
+	if c.Host == "localhost" {
+		blobHost = "127.0.0.1"
+	}
+	storageURL := "http://" + at(blobHost, ports.blob)
+
+	// The account, and what works for it.
+	queue := jobqueue.New(db, jobqueue.Config{})
+	defer queue.Close()
+	accounts := account.New(account.Config{
+		Catalog:       db,
+		Blobs:         blobs,
+		BlobEndpoint:  storageURL,
+		StreamingHost: at(c.Host, ports.streaming),
+		Supports:      encoder.Supported,
+		SupportsInput: encoder.SupportedInput,
+		CheckURL:      inputs.Check,
+		Log:           log,
+	})
+	defer accounts.Close()
+	err = accounts.EnsureFirst(ctx, account.First{
+		SubscriptionID: folder.SubscriptionID,
+		ResourceGroup:  firstGroup,
+		Account:        firstAccount,
+		Location:       firstLocation,
+		StorageAccount: firstStorage,
+	})
+	if err != nil {
+		return err
+	}
+	if err := accounts.Recover(ctx); err != nil {
+		return err
+	}
+	storageKeys, err := accounts.StorageKeys(ctx, firstStorage)
+	if err != nil {
+		return err
+	}
+
+	// The faces.
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics, err := middleware.NewMetrics(registry)
+	if err != nil {
+		return err
+	}
+	authority, err := identity.New(identity.Config{
+		TenantID:  folder.TenantID,
+		Hosts:     managementHosts(c, ports),
+		Directory: folder,
+		Key:       folder.Key(),
+	})
+	if err != nil {
+		return err
+	}
+	facts := &arm.Facts{
+		TenantID:         folder.TenantID,
+		TenantName:       "openams",
+		SubscriptionID:   folder.SubscriptionID,
+		SubscriptionName: "openams",
+		Location:         firstLocation,
+		LocationName:     "Local",
+		ResourceGroup:    firstGroup,
+		StorageAccounts: func(context.Context) ([]arm.StorageAccount, error) {
+			return []arm.StorageAccount{{
+				Name:         firstStorage,
+				BlobEndpoint: storageURL + "/" + firstStorage + "/",
+				Keys:         [2]string{base64.StdEncoding.EncodeToString(storageKeys[0]), base64.StdEncoding.EncodeToString(storageKeys[1])},
+			}}, nil
+		},
+	}
+	var up atomic.Bool
+	management := mount(&up, authority, facts, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
+		Accounts: accounts,
+		Facts:    facts,
+		Tokens:   authority,
+		TenantID: folder.TenantID,
+		Log:      log,
+	}))
+	storage := restblob.New(restblob.Config{Store: blobs, Keys: accounts, Bearer: storageTokens{authority}, Log: log})
+	streaming := origin.New(origin.Config{
+		Locators: accounts,
+		Blobs:    blobs,
+		IndexDir: indexes,
+		Log:      log,
+	})
+	quiet := func(r *http.Request) bool {
+		return r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics"
+	}
+	server := func(name string, h http.Handler) *http.Server {
+		return middleware.NewServer(h, middleware.Config{Name: name, Log: log, Metrics: metrics, Quiet: quiet})
+	}
+	servers := map[net.Listener]*http.Server{
+		ports.https:     server("management", management),
+		ports.http:      server("management", management),
+		ports.blob:      server("blob", storage),
+		ports.blobTLS:   server("blob", storage),
+		ports.streaming: server("origin", streaming),
+	}
+
+	// Run.
+	working, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	background := make(chan error, c.Workers+1)
+	go func() { background <- blobs.Run(working) }()
+	for i := range c.Workers {
+		w := encoder.NewWorker(encoder.WorkerConfig{
+			Name:    fmt.Sprintf("worker-%d", i+1),
+			Queue:   queue,
+			Assets:  accounts,
+			Blobs:   blobs,
+			Inputs:  inputs,
+			Tools:   tools,
+			Scratch: scratch,
+			Log:     log,
+		})
+		go func() { background <- w.Run(working) }()
+	}
+	https, blobTLS := "https://"+at(c.Host, ports.https), "https://"+at(blobHost, ports.blobTLS)
+	e := &endpoints{
+		Management:           https,
+		ManagementHTTP:       "http://" + at(c.Host, ports.http),
+		CAFile:               caFile,
+		Authority:            https,
+		TenantID:             folder.TenantID,
+		ClientID:             clientID,
+		ClientSecret:         clientSecret,
+		ReaderClientID:       readerID,
+		ReaderClientSecret:   readerSecret,
+		SubscriptionID:       folder.SubscriptionID,
+		ResourceGroup:        firstGroup,
+		AccountName:          firstAccount,
+		Location:             firstLocation,
+		V2Endpoint:           https + "/api/",
+		ACSEndpoint:          https + "/v2/OAuth2-13",
+		AccountKey:           base64.StdEncoding.EncodeToString(accountKey),
+		StorageAccountName:   firstStorage,
+		BlobEndpoint:         storageURL + "/" + firstStorage,
+		BlobEndpointTLS:      blobTLS + "/" + firstStorage,
+		StreamingEndpoint:    "http://" + at(c.Host, ports.streaming),
+		StreamingEndpointTLS: "https://" + at(c.Host, ports.streaming),
+		KeyDeliveryEndpoint:  "http://" + at(c.Host, ports.streaming) + "/keys",
+	}
+	for _, k := range storageKeys {
+		e.StorageKeys = append(e.StorageKeys, base64.StdEncoding.EncodeToString(k))
+	}
+	go func() {
+		// The listeners queue connections from the moment they are open, so the
+		// file is true before the first one is accepted.
+		if err := e.write(c.Data); err != nil {
+			log.Error("endpoints.json was not written", "error", err)
+		}
+		up.Store(true)
+		log.Info("ready", "version", version(), "data", c.Data, "management", e.Management, "blob", e.BlobEndpoint, "streaming", e.StreamingEndpoint)
+		ready(e)
+	}()
+	err = serveHTTP(ctx, log, servers)
+	up.Store(false)
+	err = errors.Join(err, removeEndpoints(c.Data))
+	stopWork()
+	for range c.Workers + 1 {
+		if workErr := <-background; workErr != nil && !errors.Is(workErr, context.Canceled) {
+			err = errors.Join(err, workErr)
+		}
+	}
+	log.Info("stopped")
+	return err
+}
+
+// mount puts together what the management listener serves.
+func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, metrics, v3 http.Handler) http.Handler {
+	tokens, metadata := authority.Handler(), facts.Metadata()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := strings.ToLower(r.URL.Path)
+		switch {
+		case path == "/livez":
+			fmt.Fprintln(w, "ok")
+		case path == "/readyz" && up.Load():
+			fmt.Fprintln(w, "ok")
+		case path == "/readyz":
+			http.Error(w, "starting or stopping", http.StatusServiceUnavailable)
+		case path == "/metrics":
+			metrics.ServeHTTP(w, r)
+		case path == "/metadata/endpoints":
+			metadata.ServeHTTP(w, r)
+		case strings.HasPrefix(path, "/api/"), path == "/api", path == "/v2/oauth2-13":
+			arm.WriteError(w, arm.Errorf(http.StatusNotImplemented, "NotImplemented", "This server does not serve the v2 (OData) API yet."))
+		case authority.Serves(r.URL.Path):
+			tokens.ServeHTTP(w, r)
+		default:
+			v3.ServeHTTP(w, r)
+		}
+	})
+}
+
+// storageTokens lets blob requests carry tokens of our authority.
+type storageTokens struct{ authority *identity.Authority }
+
+func (s storageTokens) CheckStorage(ctx context.Context, token string) (read, write bool, err error) {
+	p, err := s.authority.Check(ctx, identity.Storage, token)
+	if err != nil {
+		return false, false, err
+	}
+	return p.MayMethod(http.MethodGet), p.MayMethod(http.MethodPut), nil
+}
+
+// managementHosts lists every "host:port" of the management listeners: a token
+// bought under one name of this server must be good under its others.
+func managementHosts(c *config, ports *listeners) (hosts []string) {
+	names, ips := hostNames(c)
+	for _, ip := range ips {
+		names = append(names, ip.String())
+	}
+	for _, name := range names {
+		hosts = append(hosts, at(name, ports.https), at(name, ports.http))
+	}
+	return hosts
+}
+
+// dialConfig reads --allow-input-host.
+func dialConfig(allowed []string) (dial.Config, error) {
+	var c dial.Config
+	for _, a := range allowed {
+		c.AllowHTTP = true // who lists a private host means what serves there
+		if strings.Contains(a, "/") {
+			p, err := netip.ParsePrefix(a)
+			if err != nil {
+				return c, fmt.Errorf("--allow-input-host: %w", err)
+			}
+			c.AllowNets = append(c.AllowNets, p)
+		} else {
+			c.AllowHosts = append(c.AllowHosts, a)
+		}
+	}
+	return c, nil
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return b
+}
