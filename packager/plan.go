@@ -1,6 +1,7 @@
 package packager
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/openams/openams/packager/fmp4"
@@ -95,6 +96,9 @@ func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
 	s.Transform = func(dst, media []byte) ([]byte, error) {
 		var err error
 		for i, f := range fragments {
+			if f.Bytes > int64(len(media)) {
+				return nil, fmt.Errorf("%s: fragment of %d bytes, %d read", r.File, f.Bytes, len(media))
+			}
 			r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
 				dst, err = ts.AppendFragment(dst, k+i, ts.Part{
 					Stream: stream, Samples: samples, Media: media[:f.Bytes], Number: k + i,

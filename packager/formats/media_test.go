@@ -80,31 +80,39 @@ func makeFile(t *testing.T, dir string, f file) {
 
 func index(t *testing.T, dir, name string) *mp4.Index {
 	t.Helper()
-	f, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, err := mp4.BuildIndex(f, info.Size())
+	x, err := indexFile(dir, name)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return x
 }
 
+func indexFile(dir, name string) (*mp4.Index, error) {
+	f, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return mp4.BuildIndex(f, info.Size())
+}
+
 func present(t *testing.T, streams string, files map[string]*mp4.Index) *packager.Presentation {
 	t.Helper()
-	m, err := ism.Parse([]byte("<smil><head/><body><switch>" + streams + "</switch></body></smil>"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := packager.New(m, files)
+	p, err := tryPresent(streams, files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func tryPresent(streams string, files map[string]*mp4.Index) (*packager.Presentation, error) {
+	m, err := ism.Parse([]byte("<smil><head/><body><switch>" + streams + "</switch></body></smil>"))
+	if err != nil {
+		return nil, err
+	}
+	return packager.New(m, files)
 }

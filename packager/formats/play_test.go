@@ -286,7 +286,8 @@ func complaints(s string) string {
 	for line := range strings.Lines(s) {
 		// It does not expect sdtp in more than one fragment, though Smooth
 		// files of its own have it, and says then that it said so twice.
-		if !strings.Contains(line, "Duplicated SDTP") && !strings.Contains(line, "Last message repeated") {
+		// Its output has a constant frame rate, even if nobody sees it.
+		if !strings.Contains(line, "Duplicated SDTP") && !strings.Contains(line, "Last message repeated") && !strings.Contains(line, "dts to muxer") {
 			b.WriteString(line)
 		}
 	}
@@ -337,6 +338,15 @@ func (a *asset) check(t *testing.T, format string, s stream) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.checkAgainst(t, format, s, packets(t, filepath.Join(a.dir, r.File), r.Media.Kind))
+}
+
+func (a *asset) checkAgainst(t *testing.T, format string, s stream, want []packet) {
+	t.Helper()
+	r, err := a.Rendition(s.track, s.bitrate)
+	if err != nil {
+		t.Fatal(err)
+	}
 	transport := format == "m3u8-aapl"
 	ext := ".mp4"
 	if transport {
@@ -348,7 +358,6 @@ func (a *asset) check(t *testing.T, format string, s stream) {
 	}
 	kind := r.Media.Kind
 	got := packets(t, path, kind)
-	want := packets(t, filepath.Join(a.dir, r.File), kind)
 	if len(got) != len(want) {
 		t.Errorf("%s: %d access units, the source has %d", s.track, len(got), len(want))
 		return
@@ -397,6 +406,9 @@ func (a *asset) check(t *testing.T, format string, s stream) {
 	mediaEnd := 0.0
 	for _, p := range want {
 		mediaEnd = max(mediaEnd, p.pts+p.duration)
+	}
+	if e := r.Media.EditEnd; e > 0 { // samples behind it are there, but not shown
+		mediaEnd = min(mediaEnd, float64(e)/float64(r.Media.Timescale))
 	}
 	if d := end - mediaEnd; math.Abs(d) > want[len(want)-1].duration+tick {
 		t.Errorf("%s: ends at %.6f s by the manifest, at %.6f s in the source", s.track, end, mediaEnd)

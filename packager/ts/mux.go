@@ -88,12 +88,19 @@ func (s *Stream) group(samples []mp4.Sample) (n, size int) {
 	for i := range samples {
 		m := &samples[i]
 		add := head + int(m.Size)
-		if i > 0 && (size+add > maxAudioPES || s.stamp(int64(m.DTS)+int64(m.Dur))-first > maxAudioTicks) {
+		if i > 0 && (size+add > maxAudioPES || s.stamp(int64(m.DTS)+int64(m.Dur))-first > maxAudioTicks || s.irregular(samples[i-1].Dur)) {
 			break
 		}
 		n, size = n+1, size+add
 	}
 	return n, size
+}
+
+// irregular reports whether a frame lasts other than its kind does, so that the
+// next one needs a time stamp of its own.
+func (s *Stream) irregular(dur uint32) bool {
+	d := int64(dur) - s.frame
+	return d < -1 || d > 1
 }
 
 // headSize is the length of a PES header: video has PTS and DTS.

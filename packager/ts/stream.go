@@ -51,6 +51,7 @@ type Stream struct {
 	delimiter  []byte // before every access unit
 	parameters []byte // after the delimiter of a sync sample: SPS, PPS, VPS
 	adts       [7]byte
+	frame      int64 // ticks that a regular frame of audio lasts
 
 	shift  int64    // keeps decode times at or before presentation times
 	counts []uint32 // counts[k]: packets of this stream in all fragments before k; one more than there are fragments
@@ -111,13 +112,22 @@ func (s *Stream) configure() error {
 	case "ac-3":
 		s.codec, s.pid, s.streamType, s.streamID = ac3, audioPID, 0x81, 0xbd
 		s.descriptor = []byte("\x05\x04AC-3")
-		return nil
+		return s.setFrame(1536, s.track.SampleRate)
 	case "ec-3":
 		s.codec, s.pid, s.streamType, s.streamID = eac3, audioPID, 0x87, 0xbd
 		s.descriptor = []byte("\x05\x04EAC3")
-		return nil
+		return s.setFrame(1536, s.track.SampleRate)
 	}
 	return fmt.Errorf("%s cannot be carried in a transport stream", s.track.Codec)
+}
+
+// setFrame says how many PCM samples a frame has, of how many a second.
+func (s *Stream) setFrame(samples int64, rate uint32) error {
+	if rate == 0 {
+		return errConfig
+	}
+	s.frame = samples * int64(s.track.Timescale) / int64(rate)
+	return nil
 }
 
 var errConfig = errors.New("the decoder configuration is malformed")
@@ -237,5 +247,5 @@ func (s *Stream) configureAAC(c []byte) error {
 		return errors.New("the AAC channel layout cannot be carried in ADTS")
 	}
 	s.adts = [7]byte{0xff, 0xf1, byte(objectType-1)<<6 | byte(rate)<<2 | byte(channels>>2), byte(channels) << 6, 0, 0x1f, 0xfc}
-	return nil
+	return s.setFrame(1024, aacRates[rate])
 }
