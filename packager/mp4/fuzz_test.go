@@ -43,6 +43,8 @@ func exercise(t *testing.T, x *Index) {
 			tr.GOPs(f)
 		}
 		tr.AppendSamples(nil, 0, 1000)
+		for range tr.Subsamples(0, 1000) {
+		}
 		Misaligned(x.Tracks[0], tr, time.Second)
 	}
 }
@@ -113,6 +115,52 @@ func FuzzParseIndex(f *testing.F) {
 		}
 		if x, err := ParseIndex(b); err == nil {
 			exercise(t, x)
+		}
+	})
+}
+
+// FuzzSubsamples scans a sample of foreign bytes under foreign parameter sets.
+func FuzzSubsamples(f *testing.F) {
+	for _, b := range seedFiles(f) {
+		x, err := BuildIndex(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			continue
+		}
+		for _, tr := range x.Tracks {
+			if !tr.CanHaveNALs() {
+				continue
+			}
+			for i := range min(3, tr.NumSamples()) {
+				s := tr.Sample(i)
+				f.Add(tr.Codec[0] == 'h', tr.Config, b[s.Offset:s.Offset+int64(s.Size)])
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, isHEVC bool, config, sample []byte) {
+		codec := "avc1"
+		if isHEVC {
+			codec = "hvc1"
+		}
+		b := newBuilder(0, 1)
+		for range 2 { // the second is read with the parameter sets of the first
+			b.add(Sample{Size: uint32(len(sample)), Dur: 1, Sync: true})
+		}
+		x := &Index{Size: int64(len(sample)), Tracks: []*Track{{Kind: Video, Codec: codec, Timescale: 1, Config: config, table: b.done()}}}
+		y, err := AddNALs(x, bytes.NewReader(sample))
+		if err != nil {
+			return
+		}
+		for s, list := range y.Tracks[0].Subsamples(0, 2) {
+			sum := uint64(0)
+			for i, u := range list {
+				sum += uint64(u.Clear) + uint64(u.Protected)
+				if len(list) > maxSubsamples+1 || u.Protected > 0 && u.Protected < minProtected && y.Tracks[0].HasNALs() || i < len(list)-1 && u.Protected == 0 {
+					t.Fatalf("subsamples %v", list)
+				}
+			}
+			if sum != uint64(s.Size) {
+				t.Fatalf("%d bytes of %d in %v", sum, s.Size, list)
+			}
 		}
 	})
 }

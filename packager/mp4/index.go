@@ -63,6 +63,7 @@ type Track struct {
 
 	mediaEnd int64 // greatest DTS + CTO + Dur of all samples
 	table    table
+	nals     nalMap // empty until AddNALs
 }
 
 // A Sample is one access unit: a video frame, an audio frame, a cue.

@@ -7,8 +7,12 @@ import (
 	"math"
 )
 
-// magic opens a persisted index; its last character is the version.
-const magic = "oamsidx1"
+// magic opens a persisted index; its last character is the version. Version 1
+// had no map of NAL units and is still read.
+const (
+	magic    = "oamsidx2"
+	magicOld = "oamsidx1"
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -37,14 +41,15 @@ func ParseIndex(b []byte) (*Index, error) {
 	if len(b) < len(magic)+4 || string(b[:len(magic)-1]) != magic[:len(magic)-1] {
 		return bad(Malformed, "not an index of openams")
 	}
-	if string(b[:len(magic)]) != magic {
+	old := string(b[:len(magic)]) == magicOld
+	if string(b[:len(magic)]) != magic && !old {
 		return bad(Unsupported, "version %q, not %q", b[len(magic)-1], magic[len(magic)-1])
 	}
 	b = b[len(magic):]
 	if crc32.Checksum(b[4:], castagnoli) != binary.LittleEndian.Uint32(b) {
 		return bad(Malformed, "the checksum is wrong: the index is damaged or cut short")
 	}
-	r := reader{b: b[4:]}
+	r := reader{b: b[4:], old: old}
 	x := &Index{Size: int64(r.u64())}
 	n := r.u32()
 	if n > maxTracks {
@@ -108,10 +113,13 @@ func (w *writer) track(t *Track) {
 	w.bytes(t.table.marks)
 	w.bytes(t.table.data)
 	w.bytes(t.table.syncs)
+	w.bytes(t.nals.marks)
+	w.bytes(t.nals.data)
 }
 
 type reader struct {
 	b   []byte
+	old bool // version 1
 	bad bool
 }
 
@@ -170,8 +178,13 @@ func (r *reader) track(t *Track) {
 	b.marks = r.bytes()
 	b.data = r.bytes()
 	b.syncs = r.bytes()
+	if !r.old {
+		t.nals.marks = r.bytes()
+		t.nals.data = r.bytes()
+	}
 	if t.Timescale == 0 || len(t.Codec) != 4 || n > math.MaxInt32 || b.unit < 1 ||
-		len(b.marks) != (b.n+blockLen-1)/blockLen*markLen || b.nsync > len(b.syncs)/4 {
+		len(b.marks) != (b.n+blockLen-1)/blockLen*markLen || b.nsync > len(b.syncs)/4 ||
+		len(t.nals.marks) > 0 && !t.HasNALs() {
 		r.bad = true
 	}
 }

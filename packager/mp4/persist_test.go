@@ -115,7 +115,7 @@ func TestParseIndex(t *testing.T) {
 		"cut":           func(b []byte) []byte { return b[:len(b)-1] },
 		"more":          func(b []byte) []byte { return append(b, 0) },
 		"a bit":         func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
-		"other version": func(b []byte) []byte { b[7] = '2'; return b },
+		"other version": func(b []byte) []byte { b[7] = '3'; return b },
 	} {
 		_, err := ParseIndex(change(slices.Clone(blob)))
 		want := Malformed
