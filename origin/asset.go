@@ -32,17 +32,19 @@ const (
 
 // A title names a presentation: a server manifest in a container.
 type title struct {
-	account, container, name string // name with extension, in lower case
+	account, container, name string // name with extension
 }
 
 // A presentation is one version of a title, ready to be served.
 type presentation struct {
 	*packager.Presentation
+	title  title
 	tag    string            // names the versions of all files: the stem of entity tags
 	files  map[string]source // by the names that the packager uses
 	made   []*ams.Blob       // all blobs that it was made of
 	failed error             // these versions of the files make no presentation
 
+	gone    atomic.Bool   // replaced by another version
 	checked atomic.Int64  // when the blobs were last seen unchanged, Unix ns
 	seen    atomic.Uint64 // the count of changes at that time
 }
@@ -62,15 +64,16 @@ type titles struct {
 	cache   *cache[title, *presentation]
 }
 
-// open returns the present version of the title that name spells.
+// open returns the present version of the title that name spells, its case
+// free where no other blob has exactly that name.
 func (t *titles) open(ctx context.Context, a *ams.Asset, name string) (*presentation, error) {
-	key := title{a.StorageAccount, a.Container, strings.ToLower(name)}
+	key := title{a.StorageAccount, a.Container, name}
 	for {
 		p, err := t.cache.get(key, func() (*presentation, int64, error) {
 			// The presentation is for all who ask, not only for the first.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime)
 			defer cancel()
-			return t.load(ctx, key, name)
+			return t.load(ctx, key)
 		})
 		if err != nil {
 			return nil, err
@@ -82,13 +85,15 @@ func (t *titles) open(ctx context.Context, a *ams.Asset, name string) (*presenta
 		if fresh {
 			return p, p.failed
 		}
-		t.drop(key, p)
+		t.drop(p)
+		t.cache.drop(key, func(q *presentation) bool { return p == q })
 	}
 }
 
-// drop forgets a version of a title.
-func (t *titles) drop(key title, p *presentation) {
-	t.cache.drop(key, func(q *presentation) bool { return p == q })
+// drop forgets p under its own name; under others it is found to be gone.
+func (t *titles) drop(p *presentation) {
+	p.gone.Store(true)
+	t.cache.drop(p.title, func(q *presentation) bool { return p == q })
 }
 
 // count is the number of changes in the server so far.
@@ -103,6 +108,9 @@ func (t *titles) count() uint64 {
 // same. It asks the records at most once a second, and not at all while
 // nothing in the server changes.
 func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
+	if p.gone.Load() {
+		return false, nil
+	}
 	count, now := t.count(), t.now()
 	if t.changes != nil && p.seen.Load() == count {
 		return true, nil
@@ -125,10 +133,12 @@ func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
 	return true, nil
 }
 
-// load makes the presentation of a title. name is key.name as the client
-// spelled it.
-func (t *titles) load(ctx context.Context, key title, name string) (*presentation, int64, error) {
-	p := &presentation{files: map[string]source{}}
+// aliasWeight is that of a title whose presentation has another one's name.
+const aliasWeight = 512
+
+// load makes the presentation of a title.
+func (t *titles) load(ctx context.Context, key title) (*presentation, int64, error) {
+	p := &presentation{title: key, files: map[string]source{}}
 	p.seen.Store(t.count())
 	p.checked.Store(t.now().UnixNano())
 
@@ -136,9 +146,14 @@ func (t *titles) load(ctx context.Context, key title, name string) (*presentatio
 	if err != nil {
 		return nil, 0, err
 	}
-	b := dir.find(name)
+	b := dir.find(key.name)
 	if b == nil {
-		return nil, 0, packager.MissingManifest(name, dir.names)
+		return nil, 0, packager.MissingManifest(key.name, dir.names)
+	}
+	if b.Name != key.name {
+		exact := title{key.account, key.container, b.Name}
+		p, err := t.cache.get(exact, func() (*presentation, int64, error) { return t.load(ctx, exact) })
+		return p, aliasWeight, err
 	}
 	p.made = append(p.made, b)
 	weight, err := t.compose(ctx, p, dir, b)

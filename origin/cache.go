@@ -29,18 +29,6 @@ func newCache[K comparable, V any](max int64) *cache[K, V] {
 	return &cache[K, V]{max: max, slots: map[K]*slot[K, V]{}}
 }
 
-// find returns the value of k if it is there.
-func (c *cache[K, V]) find(k K) (v V, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.slots[k]
-	if s == nil || s.place == nil {
-		return v, false
-	}
-	c.order.MoveToFront(s.place)
-	return s.value, true
-}
-
 // get returns the value of k, made by build if it is not there. build also
 // returns its weight. An error is passed to all who wait for it, and not kept.
 func (c *cache[K, V]) get(k K, build func() (V, int64, error)) (V, error) {

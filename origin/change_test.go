@@ -154,6 +154,34 @@ func TestReplacedFile(t *testing.T) {
 	s.refused(segments[1], 404, "MPE_STORAGE_RESOURCE_NOT_FOUND", "film_360.mp4")
 }
 
+// The case of a manifest's name is free, unless another one has that name.
+func TestCaseOfNames(t *testing.T) {
+	var changes atomic.Uint64
+	var skew atomic.Int64
+	s := newStage(t, func(c *Config) {
+		c.Changes = changes.Load
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
+	})
+	want := s.get("film.ism/manifest")
+	if got := s.get("FILM.Ism/manifest"); !bytes.Equal(got, want) {
+		t.Error("another case gives another manifest")
+	}
+	s.put("film.ism", []byte(`<smil xmlns="http://www.w3.org/2001/SMIL20/Language"><body><switch><video src="film_360.mp4" systemBitrate="1000"/></switch></body></smil>`))
+	changes.Add(1)
+	skew.Add(int64(2 * recheck))
+	one := s.get("FILM.Ism/manifest")
+	if bytes.Equal(one, want) || !bytes.Equal(one, s.get("film.ism/manifest")) {
+		t.Error("after a change the two cases differ")
+	}
+	s.put("FILM.ism", media(t)["film.ism"])
+	if got := s.get("FILM.ism/manifest"); !bytes.Equal(got, want) {
+		t.Error("the exact name leads to another manifest")
+	}
+	if got := s.get("film.ism/manifest"); !bytes.Equal(got, one) {
+		t.Error("the exact name leads to another manifest")
+	}
+}
+
 // closeIdle closes all files that nobody uses.
 func (o *openFiles) closeIdle() {
 	o.mu.Lock()

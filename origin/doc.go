@@ -19,6 +19,9 @@
 //     predecessor.
 //   - Segments depend on nothing but the asset's files and the path, so that a
 //     CDN may keep them.
-//   - Memory is bounded: presentations by bytes, texts by bytes, open files by
-//     count, URLs by length.
+//   - Memory is bounded: presentations, texts and the segments that are made in
+//     memory by bytes, open files by count, URLs by length. Clear fMP4 segments
+//     and files never enter it: they go from the file to the connection.
+//   - What lies in a container comes from anyone who may write to it. An index
+//     found there is believed only as far as it fits its file.
 package origin

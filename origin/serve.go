@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/middleware"
@@ -83,8 +82,7 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 
 // play answers with a part of a presentation.
 func (h *Handler) play(a *answer, r *http.Request, p *account.Published, q *Request, f *packager.Format) error {
-	name := q.Name + q.Ext
-	show, err := h.titles.open(r.Context(), p.Asset, name)
+	show, err := h.titles.open(r.Context(), p.Asset, q.Name+q.Ext)
 	if err != nil {
 		return err
 	}
@@ -98,7 +96,7 @@ func (h *Handler) play(a *answer, r *http.Request, p *account.Published, q *Requ
 	}
 	err = h.sendSegment(a, r, show, q, s)
 	if errors.Is(err, errChanged) {
-		h.titles.drop(title{p.Asset.StorageAccount, p.Asset.Container, strings.ToLower(name)}, show)
+		h.titles.drop(show)
 	}
 	return err
 }
