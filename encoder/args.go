@@ -74,7 +74,7 @@ func (v *Video) codec(r Rung) []string {
 // them.
 func (v *Video) filters() []string {
 	chain := []string{
-		"setpts=PTS-" + secs(v.Origin) + "/TB",
+		"setpts=PTS-(" + secs(v.Origin) + ")/TB",
 	}
 	if v.Deinterlace {
 		chain = append(chain, "bwdif=mode=send_frame:parity=auto:deint=interlaced")
@@ -113,7 +113,7 @@ func (a *Audio) filters() string {
 	if a.Mono {
 		in += "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
 	}
-	return in + "asetpts=PTS-" + secs(a.Origin) + "/TB," +
+	return in + "asetpts=PTS-(" + secs(a.Origin) + ")/TB," +
 		fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo[a]", audioRate)
 }
 

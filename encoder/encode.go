@@ -34,9 +34,12 @@ type OutputFile struct {
 // be stored: the server manifest, which makes the asset playable, is the last.
 //
 // progress, which may be nil, is given a percentage that never falls. If Encode
-// fails, workDir is gone; ffmpeg has ended in any case. The error is an
-// *ams.JobError, or ctx's.
+// fails, workDir is gone; ffmpeg has ended in any case. The error is ctx's or
+// has an *ams.JobError in its chain.
 func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
+	if err := whole(src); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(workDir, 0o700); err != nil {
 		return nil, serviceError(err)
 	}
@@ -338,5 +341,5 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, er
 	case ferr == nil:
 		return serviceError(err)
 	}
-	return jobErrorf(ams.ContentMalformed, "%q cannot be decoded: %s.", src.Name, fail.Cause())
+	return errors.Join(jobErrorf(ams.ContentMalformed, "%q cannot be decoded.", src.Name), err)
 }

@@ -298,7 +298,7 @@ func TestEncodeDamage(t *testing.T) {
 		code ams.JobErrorCode
 		says []string
 	}{
-		{"cut.mp4", whole[:len(whole)*6/10], ams.ContentMalformed, []string{"cut.mp4", "video stream 0 (h264)", "second 2."}},
+		{"cut.mp4", whole[:len(whole)*6/10], ams.ContentMalformed, []string{"cut.mp4", "cut short", "video, at 2."}},
 		{"rotten.mp4", rotten, ams.ContentMalformed, []string{"rotten.mp4", "video stream 0 (h264)", "cannot be decoded"}},
 		{"empty.mp4", nil, ams.ContentMalformed, []string{"empty.mp4", "0 bytes"}},
 		{"text.mp4", []byte("not a film at all, but a letter\n"), ams.ContentUnsupported, []string{"text.mp4", "text"}},

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
+	"github.com/openams/openams/packager/mp4"
 )
 
 // maxDiagnosis bounds how long a failed task spends on finding out where its
@@ -20,13 +22,26 @@ func jobErrorf(code ams.JobErrorCode, format string, args ...any) *ams.JobError 
 	return &ams.JobError{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// serviceError is a failure that is not the user's. The message is for whoever
-// runs the server too: v3 clients see it.
+// serviceError is a failure that is not the user's. What went wrong inside is
+// not theirs to read either: it is joined to the job error, for the log.
 func serviceError(err error) error {
-	if e, ok := errors.AsType[*ams.JobError](err); ok {
-		return e
+	if _, ok := errors.AsType[*ams.JobError](err); ok {
+		return err
 	}
-	return jobErrorf(ams.ServiceError, "The encoder failed: %v.", err)
+	return errors.Join(jobErrorf(ams.ServiceError, "The encoder failed; the log of the server says why."), err)
+}
+
+// whole returns an error if the source is an MP4 that ends before its samples
+// do: no need to encode up to there to find out.
+func whole(src Source) error {
+	if !strings.HasPrefix(src.Info.Format, "mov,") {
+		return nil
+	}
+	_, err := indexFile(src.Path)
+	if e, ok := errors.AsType[*mp4.Error](err); ok && e.Fault == mp4.Truncated {
+		return jobErrorf(ams.ContentMalformed, "%q is cut short: %s.", src.Name, e.Msg)
+	}
+	return nil // ffmpeg reads more kinds of MP4 than the index
 }
 
 // faultError tells where a source is damaged.

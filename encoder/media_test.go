@@ -157,7 +157,7 @@ func TestMalformed(t *testing.T) {
 		{"text-renamed.mp4", ams.ContentUnsupported, "is not a media file: it holds text"},
 		{"random-bytes.mp4", ams.ContentUnsupported, "is not a media file"},
 		{"moov-missing.mp4", ams.ContentMalformed, "without its index (moov box)"},
-		{"truncated-faststart.mp4", ams.ContentMalformed, "video stream 0 (h264) cannot be decoded from second 2.6"},
+		{"truncated-faststart.mp4", ams.ContentMalformed, "is cut short: sample 70 of track 1 (video, at 2.76s)"},
 		{"bitrot-mdat.mp4", ams.ContentMalformed, "video stream 0 (h264) cannot be decoded from second 0.0"},
 	} {
 		out := filepath.Join(t.TempDir(), "out")

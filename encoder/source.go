@@ -30,7 +30,7 @@ func MayBeMedia(name string) bool { return !notMedia[strings.ToLower(path.Ext(na
 // AMS said no more than that an asset with several files is taken as a whole;
 // which of them it then encoded is not documented.
 //
-// The error is an *ams.JobError that names the file, or ctx's.
+// The error is ctx's or has an *ams.JobError in its chain that names the file.
 func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, error) {
 	var best *Source
 	var first error

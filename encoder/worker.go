@@ -139,7 +139,7 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	case ctx.Err() != nil:
 		err = errors.Join(errors.New("the worker is stopping"), w.c.Queue.Release(end, claim))
 	default:
-		e := jobErrorf(ams.ServiceTransientError, "The encoder failed: %v.", err)
+		e := jobErrorf(ams.ServiceTransientError, "The worker failed; the log of the server says why.")
 		err = errors.Join(err, w.c.Queue.Fail(end, claim, e))
 	}
 	took := slog.Duration("took", time.Since(begin).Round(time.Millisecond))

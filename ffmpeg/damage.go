@@ -41,7 +41,8 @@ func (t Tools) FirstFault(ctx context.Context, path string, streams []int) (*Fau
 			continue
 		}
 		if first == nil || at < first.At {
-			first = &Fault{Stream: stream, At: at, Cause: fail.Cause()}
+			// Some messages start with the name of the file, which is nobody's business.
+			first = &Fault{Stream: stream, At: at, Cause: strings.ReplaceAll(fail.Cause(), File(path)+": ", "")}
 		}
 	}
 	return first, nil
