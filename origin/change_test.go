@@ -142,14 +142,14 @@ func TestReplacedFile(t *testing.T) {
 	}
 
 	// A replacement that was not noticed yet is noticed when the file opens.
-	s.handler.files.closeIdle()
+	s.handler.files.closeAll(t)
 	s.put("film_360.mp4", media(t)["film_360.mp4"])
 	if _, back := s.do("GET", s.at(segments[1])); !bytes.Equal(back, old) {
 		t.Errorf("after the file came back the segment has %d bytes, want %d", len(back), len(old))
 	}
 
 	// And a file that goes away is missed.
-	s.handler.files.closeIdle()
+	s.handler.files.closeAll(t)
 	s.remove("film_360.mp4")
 	s.refused(segments[1], 404, "MPE_STORAGE_RESOURCE_NOT_FOUND", "film_360.mp4")
 }
@@ -182,12 +182,22 @@ func TestCaseOfNames(t *testing.T) {
 	}
 }
 
-// closeIdle closes all files that nobody uses.
-func (o *openFiles) closeIdle() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for o.unused.Len() > 0 {
-		o.closeOldest()
+// closeAll closes all files once nobody uses them: a client may have its answer
+// before the handler has given the file back.
+func (o *openFiles) closeAll(t *testing.T) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		o.mu.Lock()
+		for o.unused.Len() > 0 {
+			o.closeOldest()
+		}
+		left := len(o.open)
+		o.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d files stay in use", left)
+		}
 	}
 }
 
