@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -48,31 +47,27 @@ type world struct {
 	account  string            // URL path of the account
 }
 
-// folder makes RSA keys, which takes long enough to share one.
-var folder = sync.OnceValues(func() (*identity.Folder, error) {
+// principals is a folder of identities that all tests share: making RSA keys
+// takes long.
+var principals string
+
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "restv3")
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	defer os.RemoveAll(dir)
-	f, err := identity.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, role := range []identity.Role{identity.Contributor, identity.Reader} {
-		if _, _, err := f.Ensure(string(role), role); err != nil {
-			return nil, err
-		}
-	}
-	return f, nil
-})
+	principals = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 // newWorld starts a server; tune may change how.
 func newWorld(t testing.TB, tune func(*account.Config)) *world {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	w := &world{t: t, tokens: map[string]string{}}
-	w.folder = must(folder())(t)
+	w.folder = must(identity.Open(principals))(t)
 	w.db = must(catalog.Open(ctx, catalog.Config{Path: filepath.Join(dir, "openams.db")}))(t)
 	t.Cleanup(func() { w.db.Close() })
 	w.blobs = blob.New(w.db, must(disk.New(filepath.Join(dir, "blobs")))(t), blob.Options{})
