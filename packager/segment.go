@@ -73,29 +73,8 @@ func release(b *[]byte) {
 // verbatim segment is copied in pieces, any other is made whole in memory first,
 // so that nothing is written if its media cannot be read.
 func (s *Segment) WriteTo(w io.Writer, open func(file string) (io.ReaderAt, error)) (int64, error) {
-	if s.Transform == nil {
-		n, err := w.Write(s.Header)
-		sent := int64(n)
-		if err != nil {
-			return sent, err
-		}
-		var r io.ReaderAt
-		for i, x := range s.Extents {
-			if i == 0 || s.Extents[i-1].File != x.File {
-				if r, err = open(x.File); err != nil {
-					return sent, err
-				}
-			}
-			m, err := io.Copy(w, io.NewSectionReader(r, x.Offset, x.Length))
-			sent += m
-			if err == nil && m < x.Length {
-				err = fmt.Errorf("%s: %w at byte %d", x.File, io.ErrUnexpectedEOF, x.Offset+m)
-			}
-			if err != nil {
-				return sent, err
-			}
-		}
-		return sent, nil
+	if s.Verbatim() {
+		return s.copyTo(w, open)
 	}
 	var total int64
 	for _, x := range s.Extents {
@@ -117,6 +96,43 @@ func (s *Segment) WriteTo(w io.Writer, open func(file string) (io.ReaderAt, erro
 	}
 	n, err := w.Write(b)
 	return int64(n), err
+}
+
+// copySize is what copyTo writes at once.
+const copySize = 256 << 10
+
+// copyTo copies header and extents through a buffer: extents may be many and
+// small, writes should be neither.
+func (s *Segment) copyTo(w io.Writer, open func(file string) (io.ReaderAt, error)) (sent int64, err error) {
+	b := buffer(max(min(s.Size, copySize), int64(len(s.Header))))
+	defer release(b)
+	n := copy(*b, s.Header)
+	flush := func() error {
+		m, err := w.Write((*b)[:n])
+		sent, n = sent+int64(m), 0
+		return err
+	}
+	var r io.ReaderAt
+	for i, x := range s.Extents {
+		if i == 0 || s.Extents[i-1].File != x.File {
+			if r, err = open(x.File); err != nil {
+				return sent, err
+			}
+		}
+		for x.Length > 0 {
+			if n == len(*b) {
+				if err := flush(); err != nil {
+					return sent, err
+				}
+			}
+			m := int(min(x.Length, int64(len(*b)-n)))
+			if got, err := r.ReadAt((*b)[n:n+m], x.Offset); got < m {
+				return sent, fmt.Errorf("%s: byte %d: %w", x.File, x.Offset+int64(got), err)
+			}
+			n, x.Offset, x.Length = n+m, x.Offset+int64(m), x.Length-int64(m)
+		}
+	}
+	return sent, flush()
 }
 
 // read fills media with the bytes of all extents.

@@ -354,10 +354,23 @@ func TestMedia(t *testing.T) {
 // BenchmarkSegment plans and writes a segment of 6 s and 1.4 MB in each format.
 func BenchmarkSegment(b *testing.B) {
 	dir := b.TempDir()
-	name := "bench.mp4"
+	const name = "bench.mp4"
 	args := "-v error -f lavfi -i testsrc2=s=640x360:r=25:d=30 -f lavfi -i anoisesrc=r=48000:d=30:a=0.1 -vf noise=alls=40:allf=t -c:v libx264 -preset ultrafast -tune zerolatency -g 50 -b:v 1866k -minrate 1866k -maxrate 1866k -bufsize 1866k -c:a aac -b:a 128k"
-	if out, err := exec.Command("ffmpeg", append(strings.Fields(args), filepath.Join(dir, name))...).CombinedOutput(); err != nil {
+	foreign := filepath.Join(dir, "foreign.mp4")
+	if out, err := exec.Command("ffmpeg", append(strings.Fields(args), foreign)...).CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
+	}
+	// The layout of our own encoder: a fragment is one extent.
+	src, err := os.ReadFile(foreign)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var own bytes.Buffer
+	if err := mp4.Relayout(&own, bytes.NewReader(src), int64(len(src)), 0); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), own.Bytes(), 0o600); err != nil {
+		b.Fatal(err)
 	}
 	x, err := indexFile(dir, name)
 	if err != nil {

@@ -294,9 +294,29 @@ func (p *packer) begin(randomAccess, pcr bool, clock int64) {
 	p.header(true, a[:])
 }
 
+// full writes the packets that b fills whole, nearly all of a picture, and
+// returns the rest of b.
+func (p *packer) full(b []byte) []byte {
+	const size = PacketSize - 4
+	for len(b) >= size && cap(p.dst)-len(p.dst) >= PacketSize {
+		n := len(p.dst)
+		p.dst = p.dst[:n+PacketSize]
+		d := p.dst[n : n+PacketSize : n+PacketSize]
+		d[0], d[1], d[2], d[3] = 0x47, byte(p.pid>>8), byte(p.pid), 0x10|p.cc&15
+		copy(d[4:], b[:size])
+		p.cc++
+		p.left -= size
+		b = b[size:]
+	}
+	return b
+}
+
 func (p *packer) write(b []byte) {
 	for len(b) > 0 {
 		if p.room == 0 {
+			if b = p.full(b); len(b) == 0 {
+				return
+			}
 			p.header(false, nil)
 		}
 		n := copy(p.dst[len(p.dst):len(p.dst)+min(p.room, cap(p.dst)-len(p.dst))], b)
