@@ -228,6 +228,9 @@ func testPagesWhileChanging(f *fixture) {
 		var stayed []string
 		var brief []string // made in between; the last one is deleted in between
 		for page := 0; page == 0 || q.After != ""; page++ {
+			if page > 400 {
+				f.Fatalf("%+v does not end", q)
+			}
 			f.view(func(tx *catalog.Tx) error {
 				list, next, err := tx.Assets("acc1", q)
 				q.After = next
