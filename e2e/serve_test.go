@@ -146,8 +146,14 @@ func TestKilledWhileEncoding(t *testing.T) {
 			}
 		}
 	}
-	if left, _ := os.ReadDir(filepath.Join(s.dir, "scratch")); len(left) > 0 {
-		t.Errorf("scratch still holds %d entries", len(left))
+	err := filepath.WalkDir(filepath.Join(s.dir, "scratch"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("left in scratch: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
