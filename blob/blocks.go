@@ -57,20 +57,19 @@ func (s *Store) StageBlock(ctx context.Context, account, container, name, id str
 	}
 	ctx = context.WithoutCancel(ctx)
 	k := ams.Block{ID: id, Size: x.Length, CRC64: x.CRC64, File: x.File, Staged: s.now().UTC()}
-	refused := false
+	wrote := false
 	replaced, err := s.records.StageBlock(ctx, account, container, name, k, func(other ams.Block, staged int) error {
-		refused = true
 		switch {
 		case other.ID != "" && len(other.ID) != len(id):
 			return ErrBlockIDSize
 		case staged >= maxStaged:
 			return ErrManyBlocks
 		}
-		refused = false
+		wrote = true
 		return nil
 	})
 	if err != nil {
-		if refused {
+		if !wrote {
 			s.discard(ctx, []string{k.File})
 		} // else the commit may have happened: Recover decides
 		return nil, err

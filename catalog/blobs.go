@@ -5,13 +5,27 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/openams/openams/ams"
 )
 
 // The methods of this file are the records that package blob declares.
+
+// change is Update, with the error that clients of storage see when there is
+// no room for the record.
+func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
+	err := db.Update(ctx, f)
+	if e, ok := errors.AsType[*driver.Error](err); ok && e.Code()&0xff == lib.SQLITE_FULL {
+		return fmt.Errorf("%w (%v)", ams.ErrStorageFull, err)
+	}
+	return err
+}
 
 // containerRest is what of a container has no column.
 type containerRest struct {
@@ -66,7 +80,7 @@ func (db *DB) CreateContainer(ctx context.Context, c *ams.Container) error {
 	if err != nil {
 		return err
 	}
-	return db.Update(ctx, func(tx *Tx) error {
+	return db.change(ctx, func(tx *Tx) error {
 		_, err := tx.exec("INSERT INTO blob_containers (account, name, etag, created, last_modified, rest) VALUES (?, ?, ?, ?, ?, ?)",
 			c.StorageAccount, c.Name, c.ETag, ticks(c.Created), ticks(c.LastModified), rest)
 		if err != nil && db.dialect.duplicate(err) {
@@ -112,7 +126,7 @@ func (db *DB) Containers(ctx context.Context, account, prefix, from string, limi
 
 // UpdateContainer rewrites what change changes.
 func (db *DB) UpdateContainer(ctx context.Context, account, name string, change func(*ams.Container) error) error {
-	return db.Update(ctx, func(tx *Tx) error {
+	return db.change(ctx, func(tx *Tx) error {
 		seq, c, err := tx.container(account, name)
 		if err != nil {
 			return err
@@ -132,7 +146,7 @@ func (db *DB) UpdateContainer(ctx context.Context, account, name string, change 
 // DeleteContainer removes a container with its blobs and staged blocks and
 // returns the files they named.
 func (db *DB) DeleteContainer(ctx context.Context, account, name string, check func(*ams.Container) error) (files []string, err error) {
-	err = db.Update(ctx, func(tx *Tx) error {
+	err = db.change(ctx, func(tx *Tx) error {
 		seq, c, err := tx.container(account, name)
 		if err != nil {
 			return err
@@ -370,7 +384,7 @@ func (db *DB) Blobs(ctx context.Context, account, container, prefix, from string
 
 // PutBlob writes the record that make returns and forgets the staged blocks.
 func (db *DB) PutBlob(ctx context.Context, account, container, name string, make func(old *ams.Blob, staged []ams.Block) (*ams.Blob, error)) error {
-	return db.Update(ctx, func(tx *Tx) error {
+	return db.change(ctx, func(tx *Tx) error {
 		seq, err := tx.containerSeq(account, container)
 		if err != nil {
 			return err
@@ -397,7 +411,7 @@ func (db *DB) PutBlob(ctx context.Context, account, container, name string, make
 
 // UpdateBlob rewrites the whole record that change has changed.
 func (db *DB) UpdateBlob(ctx context.Context, account, container, name string, change func(*ams.Blob) error) error {
-	return db.Update(ctx, func(tx *Tx) error {
+	return db.change(ctx, func(tx *Tx) error {
 		seq, err := tx.containerSeq(account, container)
 		if err != nil {
 			return err
@@ -415,7 +429,7 @@ func (db *DB) UpdateBlob(ctx context.Context, account, container, name string, c
 
 // DeleteBlob removes a blob and its staged blocks, and returns the latter.
 func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, check func(*ams.Blob) error) (staged []ams.Block, err error) {
-	err = db.Update(ctx, func(tx *Tx) error {
+	err = db.change(ctx, func(tx *Tx) error {
 		seq, err := tx.containerSeq(account, container)
 		if err != nil {
 			return err
@@ -463,7 +477,7 @@ func (tx *Tx) staged(seq int64, name string) (list []ams.Block, err error) {
 // staged since the last commit, a replaced one counted again: that is one
 // step in an index, where counting rows would cost more with every block.
 func (db *DB) StageBlock(ctx context.Context, account, container, name string, b ams.Block, check func(other ams.Block, staged int) error) (replaced string, err error) {
-	err = db.Update(ctx, func(tx *Tx) error {
+	err = db.change(ctx, func(tx *Tx) error {
 		seq, err := tx.containerSeq(account, container)
 		if err != nil {
 			return err
@@ -538,7 +552,7 @@ func (db *DB) StagedBlobs(ctx context.Context, account, container, prefix, from 
 // ExpireBlocks forgets up to limit blocks staged before t and returns their
 // files.
 func (db *DB) ExpireBlocks(ctx context.Context, t time.Time, limit int) (files []string, err error) {
-	err = db.Update(ctx, func(tx *Tx) error {
+	err = db.change(ctx, func(tx *Tx) error {
 		rows, err := tx.query(`DELETE FROM blob_blocks WHERE seq IN
 			(SELECT seq FROM blob_blocks WHERE staged < ? ORDER BY staged LIMIT ?) RETURNING file`, ticks(t), limit)
 		if err != nil {

@@ -62,7 +62,6 @@ type endpoint struct {
 	url    string // of the account
 	client *azblob.Client
 	cred   *azblob.SharedKeyCredential
-	bearer *tokens
 	now    time.Time // zero: the real time
 }
 
@@ -78,7 +77,12 @@ func (m tokens) CheckStorage(_ context.Context, token string) (read, write bool,
 
 func serve(t testing.TB) *endpoint {
 	t.Helper()
-	e := &endpoint{dir: t.TempDir()}
+	return serveDir(t, t.TempDir())
+}
+
+func serveDir(t testing.TB, dir string) *endpoint {
+	t.Helper()
+	e := &endpoint{dir: dir}
 	e.store = openStore(t, e.dir, blob.Options{})
 	e.server = httptest.NewServer(restblob.New(restblob.Config{
 		Store: e.store, Keys: keys{}, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},

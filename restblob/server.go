@@ -89,7 +89,23 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The status is sent: only a broken connection tells the client.
 		panic(http.ErrAbortHandler)
 	}
+	drain(r, f)
 	writeFault(w, r, f, id, s.Now())
+}
+
+// maxDrained is the most of a refused body that is read and thrown away.
+const maxDrained = 64 << 20
+
+// drain reads what is left of a small body, for clients that send all of it
+// before they look at the answer: a connection closed under them would hide
+// the answer. Strangers, and clients that wait for 100 Continue, get none.
+func drain(r *http.Request, f *fault) {
+	switch {
+	case f.status == http.StatusUnauthorized, f.status == http.StatusForbidden,
+		r.Header.Get("Expect") != "", r.ContentLength > maxDrained:
+		return
+	}
+	io.CopyN(io.Discard, r.Body, maxDrained)
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) error {

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/openams/openams/ams"
@@ -23,7 +23,8 @@ const (
 
 // A Driver keeps files in one folder. It implements blob.Driver.
 type Driver struct {
-	dir string
+	dir     string
+	durable sync.Map // directories whose own entries are on stable storage
 }
 
 // New returns the driver of a folder, which it makes if needed.
@@ -32,7 +33,7 @@ func New(dir string) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{dir}
+	d := &Driver{dir: dir}
 	for _, sub := range []string{blocksDir, tmpDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
@@ -62,34 +63,37 @@ func (d *Driver) Create(_ context.Context, place blob.Place) (blob.Upload, error
 	return &upload{d: d, f: f, file: file}, nil
 }
 
-// create makes a new file and, durably, the directories above it.
+// create makes a new file, and the directories above it.
 func (d *Driver) create(file string) (*os.File, error) {
 	path := filepath.Join(d.dir, file)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	if err := d.makeDir(filepath.Dir(file)); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
 	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 }
 
-func (d *Driver) makeDir(dir string) error {
-	at := d.dir
-	for name := range strings.SplitSeq(dir, string(filepath.Separator)) {
-		parent := at
-		at = filepath.Join(at, name)
-		switch err := os.Mkdir(at, 0o700); {
-		case errors.Is(err, fs.ErrExist):
-		case err != nil:
-			return err
-		}
-		// Also when it exists: whoever made it may not have synced it yet.
-		if err := syncDir(parent); err != nil {
+// syncEntry makes the entry of file durable, and those of the directories
+// above it. That another upload made a directory does not mean that it has
+// synced it already.
+func (d *Driver) syncEntry(file string) error {
+	dir := filepath.Dir(file)
+	if err := syncDir(filepath.Join(d.dir, dir)); err != nil {
+		return err
+	}
+	if _, ok := d.durable.Load(dir); ok {
+		return nil
+	}
+	for at := dir; at != "."; {
+		at = filepath.Dir(at)
+		if err := syncDir(filepath.Join(d.dir, at)); err != nil {
 			return err
 		}
 	}
+	d.durable.Store(dir, true)
 	return nil
 }
 
@@ -120,7 +124,7 @@ func (d *Driver) move(path string, place blob.Place) (string, error) {
 	}
 	to := filepath.Join(d.dir, file)
 	if err = os.Rename(path, to); err == nil {
-		err = syncDir(filepath.Dir(to))
+		err = d.syncEntry(file)
 	}
 	if err != nil {
 		os.Remove(to)
@@ -240,7 +244,7 @@ func (u *upload) commit() (string, error) {
 	file := u.file
 	var err error
 	if file != "" {
-		err = syncDir(filepath.Dir(u.f.Name()))
+		err = u.d.syncEntry(file)
 	} else {
 		file, err = u.d.move(u.f.Name(), u.place)
 	}

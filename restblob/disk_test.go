@@ -1,0 +1,114 @@
+package restblob_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/openams/openams/blob"
+)
+
+// A full disk is a clean refusal, and works again once there is room.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	mount := filepath.Join(dir, "blobs")
+	if err := os.Mkdir(mount, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", mount, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("needs the right to mount a small file system: %v", err)
+	}
+	defer syscall.Unmount(mount, syscall.MNT_DETACH)
+	e := serveDir(t, dir)
+	c := e.container(t, "videos")
+	small := random(300_000)
+	if _, err := c.NewBlockBlobClient("small").Upload(ctx, body(small), nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.NewBlockBlobClient("large").Upload(ctx, body(random(2_000_000)), nil)
+	wantCode(t, "a blob that does not fit", err, 507, "InsufficientStorage")
+	_, err = c.NewBlockBlobClient("small").Upload(ctx, body(random(2_000_000)), nil)
+	wantCode(t, "a version that does not fit", err, 507, "InsufficientStorage")
+	_, err = c.NewBlockBlobClient("blocks").StageBlock(ctx, "AAAA", body(random(2_000_000)), nil)
+	wantCode(t, "a block that does not fit", err, 507, "InsufficientStorage")
+	if got, err := download(c.NewBlobClient("small"), nil); err != nil || !bytes.Equal(got, small) {
+		t.Errorf("a full disk damaged what was there: %v", err)
+	}
+	if left := files(t, mount); len(left) != 1 {
+		t.Errorf("refused writes left files: %v", left)
+	}
+	if _, err := c.NewBlockBlobClient("fits").Upload(ctx, body(random(400_000)), nil); err != nil {
+		t.Errorf("a blob that fits: %v", err)
+	}
+	// Two blocks of a third of the disk each fit; joined they do not fit beside
+	// themselves, and stay readable in pieces.
+	for _, name := range []string{"small", "fits"} {
+		if _, err := c.NewBlobClient(name).Delete(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bb := c.NewBlockBlobClient("blocks")
+	for _, id := range []string{"AAAA", "BBBB"} {
+		if _, err := bb.StageBlock(ctx, id, body(random(350_000)), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := bb.CommitBlockList(ctx, []string{"AAAA", "BBBB"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.store.OpenLocal(ctx, account, "videos", "blocks"); err == nil {
+		t.Error("a join that does not fit succeeded")
+	}
+	if got, err := download(bb.BlobClient(), nil); err != nil || !bytes.Equal(got, append(random(350_000), random(350_000)...)) {
+		t.Errorf("after a join that failed: %v", err)
+	}
+}
+
+// What WriteRange gives to a connection is a file, which it sends by sendfile.
+func TestSendfile(t *testing.T) {
+	store := openStore(t, t.TempDir(), blob.Options{})
+	if _, err := store.CreateContainer(ctx, account, "videos", blob.ContainerOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(ctx, account, "videos", "f", strings.NewReader("0123456789"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r := must[*blob.Reader](t)(store.Open(ctx, account, "videos", "f"))
+	defer r.Close()
+	var w connection
+	if n, err := r.WriteRange(&w, 2, 3); n != 3 || err != nil || w.String() != "234" || !w.file {
+		t.Errorf("wrote %q, %d, %v; from a file: %v", w.String(), n, err, w.file)
+	}
+	// A second writer at the same time has a position of its own.
+	w = connection{}
+	w.meanwhile = func() {
+		var other connection
+		if n, err := r.WriteRange(&other, 0, 10); n != 10 || err != nil || other.String() != "0123456789" {
+			t.Errorf("the other wrote %q, %d, %v", other.String(), n, err)
+		}
+	}
+	if n, err := r.WriteRange(&w, 5, 5); n != 5 || err != nil || w.String() != "56789" {
+		t.Errorf("wrote %q, %d, %v", w.String(), n, err)
+	}
+}
+
+// A connection knows files, as *net.TCPConn does.
+type connection struct {
+	bytes.Buffer
+	file      bool
+	meanwhile func()
+}
+
+func (c *connection) ReadFrom(r io.Reader) (int64, error) {
+	if c.meanwhile != nil {
+		c.meanwhile()
+	}
+	if l, ok := r.(*io.LimitedReader); ok {
+		_, c.file = l.R.(*os.File)
+	}
+	return c.Buffer.ReadFrom(r)
+}
