@@ -43,7 +43,7 @@ func blank(raw []byte) bool {
 
 // fetch brings the files of a job's input to this machine, those that can be
 // media. done gives them back and is never nil.
-func (w *Worker) fetch(ctx context.Context, job *ams.Job, dir string) (files []Source, done func(), err error) {
+func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
 	if err := SupportedInput(job.Input); err != nil {
 		return nil, func() {}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
 	}
@@ -51,11 +51,11 @@ func (w *Worker) fetch(ctx context.Context, job *ams.Job, dir string) (files []S
 		files, err = w.download(ctx, job.Input, dir)
 		return files, func() {}, err
 	}
-	return w.open(ctx, job, dir)
+	return w.open(ctx, job, task, dir)
 }
 
 // open opens blobs of the input asset where they lie.
-func (w *Worker) open(ctx context.Context, job *ams.Job, dir string) (files []Source, done func(), err error) {
+func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
 	var opened []io.Closer
 	done = func() {
 		for _, c := range opened {
@@ -71,7 +71,7 @@ func (w *Worker) open(ctx context.Context, job *ams.Job, dir string) (files []So
 	}
 	names := job.Input.Files
 	if len(names) == 0 {
-		if names, err = w.rootFiles(ctx, in); err != nil {
+		if names, err = w.rootFiles(ctx, in, task); err != nil {
 			return nil, done, err
 		}
 	}
@@ -105,7 +105,9 @@ func (w *Worker) open(ctx context.Context, job *ams.Job, dir string) (files []So
 }
 
 // rootFiles lists the files of an asset: blobs in folders do not belong to it.
-func (w *Worker) rootFiles(ctx context.Context, in *ams.Asset) ([]string, error) {
+// What an earlier attempt of the task left there, if it is its output asset too,
+// is not among them.
+func (w *Worker) rootFiles(ctx context.Context, in *ams.Asset, task *ams.Task) ([]string, error) {
 	var names []string
 	for b, err := range w.c.Blobs.All(ctx, in.StorageAccount, in.Container, "") {
 		switch {
@@ -116,7 +118,7 @@ func (w *Worker) rootFiles(ctx context.Context, in *ams.Asset) ([]string, error)
 		case err != nil:
 			return nil, fmt.Errorf("list the asset %q: %w", in.Name, err)
 		}
-		if ams.ValidateFileName(b.Name) != nil {
+		if ams.ValidateFileName(b.Name) != nil || b.Metadata[metaTask] == task.ID {
 			continue
 		}
 		if names = append(names, b.Name); len(names) > maxFiles {

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -119,17 +120,25 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 
 	var percent atomic.Uint64 // float bits
 	held, release := w.c.Queue.Keep(ctx, claim, func() float64 { return math.Float64frombits(percent.Load()) })
-	err := w.run(held, job, task, func(p float64) { percent.Store(math.Float64bits(p)) })
+	out, err := w.run(held, job, task, func(p float64) { percent.Store(math.Float64bits(p)) })
 	cause := context.Cause(held)
 	release()
 
 	// The end is written down even if the server is stopping.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer cancel()
+	if err == nil {
+		err = w.c.Queue.Finish(end, claim)
+	}
+	if err != nil && out != nil {
+		// Before the queue hears of it: a task that ended so has no outputs.
+		if serr := w.sweep(end, task, out, task.Attempt); serr != nil && ams.CodeOf(serr) != ams.NotFound {
+			log.Warn("remove the outputs of a failed task", "asset", out.Name, "err", serr)
+		}
+	}
 	var jobErr *ams.JobError
 	switch {
-	case err == nil:
-		err = w.c.Queue.Finish(end, claim)
+	case err == nil, errors.Is(err, jobqueue.ErrLost):
 	case errors.Is(cause, jobqueue.ErrLost):
 		err = jobqueue.ErrLost
 	case errors.Is(cause, jobqueue.ErrCanceled):
@@ -150,46 +159,46 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	log.Info("task finished", took)
 }
 
-// run makes the outputs of a task and stores them. When it fails, it leaves no
-// output in the asset.
-func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress func(float64)) error {
+// run makes the outputs of a task and stores them in its asset, which it also
+// returns if it may have stored anything.
+func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress func(float64)) (stored *ams.Asset, err error) {
 	dir := filepath.Join(w.scratch, fmt.Sprintf("%s-%d", task.ID, task.Attempt))
 	if err := os.RemoveAll(dir); err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 
 	out, err := w.asset(ctx, job, task.Asset)
 	if err != nil {
 		if ams.CodeOf(err) == ams.NotFound {
-			return jobErrorf(ams.UploadNotAccessible, "The output asset '%s' does not exist any more.", task.Asset)
+			return nil, jobErrorf(ams.UploadNotAccessible, "The output asset '%s' does not exist any more.", task.Asset)
 		}
-		return err
+		return nil, err
 	}
-	files, done, err := w.fetch(ctx, job, dir)
+	files, done, err := w.fetch(ctx, job, task, dir)
 	defer done()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	src, err := Choose(ctx, w.c.Tools, files)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	plan, err := NewPlan(task.Preset, src.Info, Basename(src.Name))
 	if err != nil {
 		if e, ok := errors.AsType[*ams.JobError](err); ok {
 			e.Message = fmt.Sprintf("%q cannot be encoded: %s.", src.Name, strings.TrimSuffix(e.Message, "."))
 		}
-		return err
+		return nil, err
 	}
 	outputs, err := Encode(ctx, w.c.Tools, plan, src, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return w.store(ctx, task, out, outputs)
+	return out, w.store(ctx, task, out, outputs)
 }
 
 // asset finds an asset of the job's account.
@@ -210,30 +219,18 @@ const (
 )
 
 // store puts the outputs into the asset, in order, after what an attempt that
-// was cut short has left there. If it fails, it takes them out again.
-func (w *Worker) store(ctx context.Context, task *ams.Task, out *ams.Asset, outputs []OutputFile) (err error) {
-	if err := w.sweep(ctx, task, out); err != nil {
+// was cut short has left there.
+func (w *Worker) store(ctx context.Context, task *ams.Task, out *ams.Asset, outputs []OutputFile) error {
+	if err := w.sweep(ctx, task, out, 0); err != nil {
 		return uploadError(ctx, err, out, "its files")
 	}
-	defer func() {
-		// An attempt that was fenced touches nothing any more: the blobs may be
-		// its successor's.
-		if err == nil || errors.Is(context.Cause(ctx), jobqueue.ErrLost) {
-			return
-		}
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
-		defer cancel()
-		if serr := w.sweep(late, task, out); serr != nil && ams.CodeOf(serr) != ams.NotFound {
-			w.c.Log.Warn("remove outputs of a failed task", "task", task.ID, "asset", out.Name, "err", serr)
-		}
-	}()
 	for _, f := range outputs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		_, err := w.c.Blobs.PutFile(ctx, out.StorageAccount, out.Container, f.Name, f.Path, blob.PutOptions{
 			Headers:  ams.BlobHeaders{ContentType: f.ContentType},
-			Metadata: map[string]string{metaTask: task.ID, metaAttempt: fmt.Sprint(task.Attempt)},
+			Metadata: map[string]string{metaTask: task.ID, metaAttempt: strconv.Itoa(task.Attempt)},
 		})
 		if err != nil {
 			return uploadError(ctx, err, out, "'"+f.Name+"'")
@@ -242,17 +239,19 @@ func (w *Worker) store(ctx context.Context, task *ams.Task, out *ams.Asset, outp
 	return ctx.Err()
 }
 
-// sweep deletes every blob of the asset that an attempt of the task has made.
-func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset) error {
+// sweep deletes the blobs of the asset that an attempt of the task has made, or
+// all attempts if attempt is 0. It deletes nothing that a later attempt has
+// written over in the meantime.
+func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset, attempt int) error {
 	for b, err := range w.c.Blobs.All(ctx, out.StorageAccount, out.Container, "") {
 		if err != nil {
 			return err
 		}
-		if b.Metadata[metaTask] != task.ID {
+		if b.Metadata[metaTask] != task.ID || attempt != 0 && b.Metadata[metaAttempt] != strconv.Itoa(attempt) {
 			continue
 		}
-		err := w.c.Blobs.Delete(ctx, out.StorageAccount, out.Container, b.Name, blob.Conditions{})
-		if err != nil && !errors.Is(err, ams.ErrBlobNotFound) {
+		err := w.c.Blobs.Delete(ctx, out.StorageAccount, out.Container, b.Name, blob.Conditions{IfMatch: []string{b.ETag}})
+		if err != nil && !errors.Is(err, ams.ErrBlobNotFound) && ams.CodeOf(err) != ams.Precondition {
 			return err
 		}
 	}

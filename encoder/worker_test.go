@@ -413,3 +413,33 @@ func (f *fullOnce) PutFile(ctx context.Context, account, container, name, path s
 	}
 	return f.blobs.PutFile(ctx, account, container, name, path, o)
 }
+
+// TestSweep: an attempt that was given up removes its own files only.
+func TestSweep(t *testing.T) {
+	s := newService(t, jobqueue.Config{})
+	out := s.asset("out", nil)
+	task := &ams.Task{ID: "11111111-1111-1111-1111-111111111111"}
+	for name, meta := range map[string]map[string]string{
+		"mine.mp4":  {metaTask: task.ID, metaAttempt: "1"},
+		"next.mp4":  {metaTask: task.ID, metaAttempt: "2"},
+		"other.mp4": {metaTask: "22222222-2222-2222-2222-222222222222", metaAttempt: "1"},
+		"user.mp4":  nil,
+	} {
+		if _, err := s.blobs.Put(t.Context(), out.StorageAccount, out.Container, name, strings.NewReader("x"), blob.PutOptions{Metadata: meta}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := s.worker("one")
+	if err := w.sweep(t.Context(), task, out, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.files(out), []string{"next.mp4", "other.mp4", "user.mp4"}; !slices.Equal(got, want) {
+		t.Errorf("after attempt 1: %q, want %q", got, want)
+	}
+	if err := w.sweep(t.Context(), task, out, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.files(out), []string{"other.mp4", "user.mp4"}; !slices.Equal(got, want) {
+		t.Errorf("after all: %q, want %q", got, want)
+	}
+}

@@ -66,8 +66,8 @@ func plain(line string) string {
 }
 
 // Run runs ffmpeg with the given arguments and waits for it. onProgress, which
-// may be nil, is called about twice a second from the calling goroutine's
-// child; calls do not overlap and end before Run returns. The error is an
+// may be nil, is called about twice a second, by the goroutine that called Run.
+// The error is an
 // *Error if ffmpeg failed, ctx's error if ctx ended first.
 //
 // An exit status of 0 does not mean that the output is whole: ffmpeg also exits
