@@ -16,25 +16,9 @@ func (s *Server) checkInput(in ams.JobInput) error {
 		return err
 	}
 	if s.SupportsInput != nil {
-		return s.SupportsInput(in)
-	}
-	return wholeFiles(in)
-}
-
-// wholeFiles refuses all inputs but assets and URLs, taken whole.
-func wholeFiles(in ams.JobInput) error {
-	unsupported := func(at, what string) error {
-		return &ams.Error{Code: ams.Unsupported, Target: "properties.input" + at, Msg: what + " is not supported as the input of a job yet: only a JobInputAsset or JobInputHttp taken whole is."}
-	}
-	switch {
-	case in.Kind != ams.InputAsset && in.Kind != ams.InputHTTP:
-		return unsupported("", string(in.Kind))
-	case in.Start != nil:
-		return unsupported(".start", "A start")
-	case in.End != nil:
-		return unsupported(".end", "An end")
-	case in.Definitions != nil:
-		return unsupported(".inputDefinitions", "A choice of tracks by inputDefinitions")
+		if err := s.SupportsInput(in); err != nil {
+			return about(err, "properties.input", "%s", err)
+		}
 	}
 	return nil
 }

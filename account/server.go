@@ -31,8 +31,7 @@ type Config struct {
 
 	// Supports and SupportsInput say whether the encoder can run a preset and
 	// read an input. A job that needs more is refused at submission, not in
-	// the middle. Their errors name what is missing. Nil: every preset, and
-	// inputs that are an asset or URLs taken whole.
+	// the middle. Their errors name what is missing. Nil: everything.
 	Supports      func(ams.Preset) error
 	SupportsInput func(ams.JobInput) error
 	// CheckURL refuses the URLs that the server may not fetch. Nil: none.

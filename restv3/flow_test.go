@@ -254,7 +254,7 @@ func TestJobSubmission(t *testing.T) {
 		{"long URL", http(`"files":["https://h/` + strings.Repeat("x", 4000) + `"]`), "BadRequest", "properties.input.files[0]", "4000"},
 		{"private", http(`"files":["https://10.0.0.1/a.mp4?sig=secret"]`), "BadRequest", "properties.input.files[0]", "10.0.0.1"},
 		{"sequence", input(`{"@odata.type":"#Microsoft.Media.JobInputSequence","inputs":[{"@odata.type":"#Microsoft.Media.JobInputAsset","assetName":"in"}]}`), "NotSupported", "properties.input", "JobInputSequence"},
-		{"clip", strings.Replace(oneJob, `"assetName":"in"`, `"assetName":"in","start":{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT2S"}`, 1), "NotSupported", "properties.input.start", ""},
+		{"clip", strings.Replace(oneJob, `"assetName":"in"`, `"assetName":"in","start":{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT2S"}`, 1), "NotSupported", "properties.input", "PT2S"},
 		{"51 inputs", input(`{"@odata.type":"#Microsoft.Media.JobInputs","inputs":[` + strings.Repeat(`{"@odata.type":"#Microsoft.Media.JobInputAsset","assetName":"in"},`, 50) + `{"@odata.type":"#Microsoft.Media.JobInputAsset","assetName":"in"}]}`), "BadRequest", "properties.input", "50"},
 		{"override type", output(`{"@odata.type":"#Microsoft.Media.JobOutputAsset","assetName":"out","presetOverride":{"@odata.type":"#Microsoft.Media.StandardEncoderPreset"}}`), "BadRequest", "properties.outputs[0].presetOverride", "types must be equal"},
 		{"override unsupported", output(`{"@odata.type":"#Microsoft.Media.JobOutputAsset","assetName":"out","presetOverride":{"@odata.type":"#Microsoft.Media.BuiltInStandardEncoderPreset","presetName":"H265AdaptiveStreaming"}}`), "NotSupported", "properties.outputs[0]", "H265AdaptiveStreaming"},

@@ -71,9 +71,12 @@ func putPolicy(acc *account.Account, w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	p := body.Properties
-	for name, raw := range map[string]json.RawMessage{"envelopeEncryption": p.Envelope, "commonEncryptionCenc": p.CENC, "commonEncryptionCbcs": p.CBCS} {
-		if given(raw) {
-			return &ams.Error{Code: ams.Unsupported, Target: "properties." + name,
+	for _, e := range []struct {
+		name string
+		raw  json.RawMessage
+	}{{"envelopeEncryption", p.Envelope}, {"commonEncryptionCenc", p.CENC}, {"commonEncryptionCbcs", p.CBCS}} {
+		if given(e.raw) {
+			return &ams.Error{Code: ams.Unsupported, Target: "properties." + e.name,
 				Msg: "Streaming policies with encryption need content keys, which are not supported yet: only noEncryption is."}
 		}
 	}

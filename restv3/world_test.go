@@ -80,6 +80,12 @@ func newWorld(t testing.TB, tune func(*account.Config)) *world {
 			}
 			return nil
 		},
+		SupportsInput: func(in ams.JobInput) error {
+			if in.Inputs != nil || in.Start != nil {
+				return ams.Errorf(ams.Unsupported, "the input %s %s", in.Kind, in.Start)
+			}
+			return nil
+		},
 		CheckURL: func(u string) error {
 			if strings.Contains(u, "10.0.0.1") {
 				return io.EOF
