@@ -313,6 +313,8 @@ func (t *Track) settle() error {
 	for i, r := range t.Renditions {
 		r.Track = t
 		r.ts = sync.OnceValues(r.newTS)
+		r.firsts = sync.OnceValue(r.newFirsts)
+		r.header = sync.OnceValues(r.newHeader)
 		if i > 0 {
 			r.Bitrate = max(r.Bitrate, t.Renditions[i-1].Bitrate+1)
 		}

@@ -46,15 +46,38 @@ func (r *Rendition) MP4Segment(k int, style fmp4.Style) *Segment {
 	return s
 }
 
-// MP4Size returns the size of fragment k as fragmented MP4, and of its part up
-// to the end of the first sample.
-func (r *Rendition) MP4Size(k int, style fmp4.Style) (whole, first int64) {
+// MP4Size returns the size of fragment k in the style of CMAF, and of its part
+// up to the end of the first sample. Unless exact, the headers of all fragments
+// but the first and the last are taken to be like that of the middle one, which
+// costs less to tell and is seldom wrong.
+func (r *Rendition) MP4Size(k int, exact bool) (whole, first int64) {
+	fixed, each := r.header()
+	if exact || k == 0 || k == len(r.Fragments)-1 {
+		fixed, each = r.headerSize(k)
+	}
+	f := r.Fragments[k]
+	header := int64(fixed + each*f.N)
+	return header + f.Bytes, header + int64(r.firsts()[k])
+}
+
+func (r *Rendition) headerSize(k int) (fixed, each int) {
 	f := r.Fragments[k].Fragment
 	r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
-		header := int64(fmp4.HeaderSize(r.Media, f, samples, style))
-		whole, first = header+f.Bytes, header+int64(samples[0].Size)
+		fixed, each = fmp4.HeaderSize(r.Media, f, samples, fmp4.CMAF)
 	})
-	return whole, first
+	return fixed, each
+}
+
+// newHeader returns the headerSize of the fragment in the middle.
+func (r *Rendition) newHeader() (fixed, each int) { return r.headerSize(len(r.Fragments) / 2) }
+
+// newFirsts returns the size of the first sample of each fragment.
+func (r *Rendition) newFirsts() []uint32 {
+	sizes := make([]uint32, len(r.Fragments))
+	for k, f := range r.Fragments {
+		sizes[k] = r.Media.Sample(f.First).Size
+	}
+	return sizes
 }
 
 // TS returns what r is in a transport stream. It is made once, on first use.
@@ -112,16 +135,4 @@ func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
 		return dst, nil
 	}
 	return s, nil
-}
-
-// TSFirstSize returns the length of the part of fragment k in a transport stream
-// that holds its first sample.
-func (r *Rendition) TSFirstSize(k int) (size int64, err error) {
-	stream, err := r.TS()
-	if err != nil {
-		return 0, err
-	}
-	f := r.Fragments[k]
-	r.withSamples(f.First, 1, func(samples []mp4.Sample) { size = stream.FirstSize(samples) })
-	return size, nil
 }

@@ -46,7 +46,10 @@ type Rendition struct {
 	Codec     string     // RFC 6381, lower case: avc1.64001f, mp4a.40.2
 	Fragments []Fragment // at least one; names and lengths are the same in all renditions of the Track
 
-	ts func() (*ts.Stream, error)
+	// Made when first needed.
+	ts     func() (*ts.Stream, error)
+	firsts func() []uint32
+	header func() (fixed, each int)
 }
 
 // A Fragment is the unit of segments.

@@ -31,6 +31,7 @@ const (
 type shape struct {
 	flags    uint32 // of trun
 	duration uint32 // of all samples, if trunDuration is not among flags
+	each     int    // bytes of header that each sample takes
 	size     int    // of all from styp to the head of mdat
 	media    int64  // bytes of sample data
 }
@@ -139,9 +140,11 @@ func Header(t *mp4.Track, f mp4.Fragment, samples []mp4.Sample, sequence uint32,
 	return w.b
 }
 
-// HeaderSize returns the length of Header without writing it.
-func HeaderSize(t *mp4.Track, f mp4.Fragment, samples []mp4.Sample, style Style) int {
-	return newClock(t, f, style).shape(samples).size
+// HeaderSize returns the length of Header without writing it: fixed, and each
+// for every sample. Fragments of a track seldom differ in the two.
+func HeaderSize(t *mp4.Track, f mp4.Fragment, samples []mp4.Sample, style Style) (fixed, each int) {
+	s := newClock(t, f, style).shape(samples)
+	return s.size - s.each*len(samples), s.each
 }
 
 // A clock tells times of a fragment in the units of its style.
@@ -195,7 +198,7 @@ func (c clock) shape(samples []mp4.Sample) shape {
 		otherSync = otherSync || m.Sync == (i > 0) // or the first is none
 		dts += int64(m.Dur)
 	}
-	each := 4
+	s.each = 4
 	s.size = 8 + 16 + 8 + 12 + 4 + 4 + 12 + 4 + 4 + 8 // moof mfhd traf tfhd{id,flags} trun{count,offset} mdat
 	if c.style != Smooth {
 		s.size += 28 + 20 // styp tfdt
@@ -204,25 +207,26 @@ func (c clock) shape(samples []mp4.Sample) shape {
 		s.size += 4
 	} else {
 		s.flags |= trunDuration
-		each += 4
+		s.each += 4
 	}
 	if c.t.Kind == mp4.Video {
 		if otherSync {
 			s.flags |= trunFlags
-			each += 4
+			s.each += 4
 		} else {
 			s.flags |= trunFirst
 			s.size += 4
 		}
 		if c.style == Smooth {
-			s.size += 12 + len(samples)
+			s.size += 12
+			s.each++
 		}
 	}
 	if anyCTO {
 		s.flags |= trunCTO
-		each += 4
+		s.each += 4
 	}
-	s.size += each * len(samples)
+	s.size += s.each * len(samples)
 	if s.media+8 > math.MaxUint32 {
 		s.size += 8
 	}

@@ -252,6 +252,12 @@ func TestBoxes(t *testing.T) {
 				if moof.Mfhd.SequenceNumber != uint32(k+1) {
 					t.Errorf("%s: sequence number %d of fragment %d", tt.format, moof.Mfhd.SequenceNumber, k)
 				}
+				if whole, _ := r.MP4Size(k, true); whole != s.Size && tt.brand == "cmfc" {
+					t.Errorf("%q: %d bytes, said %d", tt.format, s.Size, whole)
+				}
+				if whole, _ := r.MP4Size(k, false); max(whole-s.Size, s.Size-whole) > s.Size/1000 && tt.brand == "cmfc" {
+					t.Errorf("%q: %d bytes, estimated as %d", tt.format, s.Size, whole)
+				}
 				if trackID == 0 {
 					trackID = moof.Traf.Tfhd.TrackID
 				}

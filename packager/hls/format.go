@@ -71,47 +71,56 @@ type iframe struct {
 	length       uint64 // to the next one
 }
 
-// pieces returns the segments of r with their sizes. The error is that of TS.
-func (f flavour) pieces(p *packager.Presentation, r *packager.Rendition) ([]piece, error) {
+// pieces returns the segments of r without their sizes.
+func (f flavour) pieces(p *packager.Presentation, r *packager.Rendition) []piece {
 	per := 1
 	if f.ts {
 		per = p.FragmentsPerTS
 	}
-	var list []piece
+	list := make([]piece, 0, len(r.Fragments)/per+1)
 	for k, frag := range r.Fragments {
-		whole, first, err := f.size(r, k)
-		if err != nil {
-			return nil, err
-		}
 		if k%per == 0 {
 			list = append(list, piece{first: k, start: frag.Start})
 		}
 		s := &list[len(list)-1]
-		if r.Track.Kind == mp4.Video {
-			s.iframes = append(s.iframes, iframe{s.bytes, first, frag.Length})
-		}
 		s.n++
 		s.length += frag.Length
-		s.bytes += whole
+	}
+	return list
+}
+
+// measured is pieces with sizes; those of fragmented MP4 may be off by some
+// bytes unless exact. The error is that of Rendition.TS.
+func (f flavour) measured(p *packager.Presentation, r *packager.Rendition, exact bool) ([]piece, error) {
+	list := f.pieces(p, r)
+	for i := range list {
+		s := &list[i]
+		for k := s.first; k < s.first+s.n; k++ {
+			whole, first, err := f.size(r, k, exact)
+			if err != nil {
+				return nil, err
+			}
+			if r.Track.Kind == mp4.Video {
+				s.iframes = append(s.iframes, iframe{s.bytes, first, r.Fragments[k].Length})
+			}
+			s.bytes += whole
+		}
 	}
 	return list, nil
 }
 
 // size returns the bytes of fragment k, and how many of them hold its first
 // sample.
-func (f flavour) size(r *packager.Rendition, k int) (whole, first int64, err error) {
+func (f flavour) size(r *packager.Rendition, k int, exact bool) (whole, first int64, err error) {
 	if !f.ts {
-		whole, first = r.MP4Size(k, fmp4.CMAF)
+		whole, first = r.MP4Size(k, exact)
 		return whole, first, nil
 	}
 	s, err := r.TS()
 	if err != nil {
 		return 0, 0, err
 	}
-	if r.Track.Kind == mp4.Video {
-		first, err = r.TSFirstSize(k)
-	}
-	return s.Size(k), first, err
+	return s.Size(k), s.FirstSize(k), nil
 }
 
 // A rate is a pair of bit rates.

@@ -44,7 +44,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 	variants := 0
 	for _, t := range p.Of(mp4.Video) {
 		for _, r := range t.Renditions {
-			list, err := f.pieces(p, r)
+			list, err := f.measured(p, r, false)
 			if packager.CodeOf(err) == packager.VideoEncodingNotSupported {
 				continue // the other renditions may still play
 			}
@@ -77,7 +77,7 @@ func (f flavour) groups(p *packager.Presentation) ([]*group, error) {
 	var refused error
 	for _, t := range p.Of(mp4.Audio) {
 		r := t.Renditions[len(t.Renditions)-1]
-		list, err := f.pieces(p, r)
+		list, err := f.measured(p, r, false)
 		if packager.CodeOf(err) == packager.AudioEncodingNotSupported {
 			refused = err
 			continue

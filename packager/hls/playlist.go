@@ -13,9 +13,17 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	if o.Keyframes && r.Track.Kind != mp4.Video {
 		return nil, packager.Errorf(packager.MediaTypeNotSupported, "track %q has no key frames: it is %s", r.Track.Name, r.Track.Kind)
 	}
-	list, err := f.pieces(p, r)
-	if err != nil {
-		return nil, err
+	if f.ts {
+		if _, err := r.TS(); err != nil {
+			return nil, err
+		}
+	}
+	list := f.pieces(p, r)
+	if o.Keyframes {
+		var err error
+		if list, err = f.measured(p, r, true); err != nil {
+			return nil, err
+		}
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:VOD\n", f.version)

@@ -54,6 +54,7 @@ type Stream struct {
 	frame      int64 // ticks that a regular frame of audio lasts
 
 	shift  int64    // keeps decode times at or before presentation times
+	firsts []uint32 // packets of the first sample of each fragment
 	counts []uint32 // counts[k]: packets of this stream in all fragments before k; one more than there are fragments
 }
 
@@ -75,6 +76,7 @@ func NewStream(t *mp4.Track, fragments []mp4.Fragment) (*Stream, error) {
 				return nil, fmt.Errorf("sample %d has %d bytes, too many for an AAC frame", f.First+i, samples[i].Size)
 			}
 		}
+		s.firsts = append(s.firsts, uint32(s.packets(samples[:min(1, len(samples))])))
 		s.counts = append(s.counts, s.counts[k]+uint32(s.packets(samples)))
 	}
 	s.shift = -int64(minCTO)
@@ -86,11 +88,9 @@ func (s *Stream) Size(k int) int64 {
 	return (2 + int64(s.counts[k+1]-s.counts[k])) * PacketSize
 }
 
-// FirstSize returns how many of the first bytes of a fragment hold its tables and
+// FirstSize returns how many of the first bytes of fragment k hold its tables and
 // its first access unit, for an I-frame playlist.
-func (s *Stream) FirstSize(samples []mp4.Sample) int64 {
-	return (2 + int64(s.packets(samples[:1]))) * PacketSize
-}
+func (s *Stream) FirstSize(k int) int64 { return (2 + int64(s.firsts[k])) * PacketSize }
 
 func (s *Stream) video() bool { return s.codec <= hevc }
 

@@ -149,8 +149,8 @@ func TestSizes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if int64(len(b)) != s.FirstSize([]mp4.Sample{sample}) {
-				t.Fatalf("%s of %d bytes: wrote %d, said %d", track.Codec, size, len(b), s.FirstSize([]mp4.Sample{sample}))
+			if want := (2 + s.packets([]mp4.Sample{sample})) * PacketSize; len(b) != want {
+				t.Fatalf("%s of %d bytes: wrote %d, said %d", track.Codec, size, len(b), want)
 			}
 			if got := payload(t, b, s.pid); !bytes.HasSuffix(got, media) || len(got) < len(media)+s.headSize() {
 				t.Fatalf("%s of %d bytes: %d bytes of payload end otherwise", track.Codec, size, len(got))
