@@ -54,16 +54,14 @@ func (a *Account) SubmitJob(ctx context.Context, transform, name string, r JobRe
 		if err != nil {
 			return err
 		}
-		old, err := tx.Job(a.ID, t.Name, name)
-		if err != nil && ams.CodeOf(err) != ams.NotFound {
-			return err
-		}
-		if old != nil && err == nil {
-			if !sameRequest(old, t, r) {
-				return ams.Errorf(ams.Exists, "The job '%s' exists already and can't be changed.", old.Name)
-			}
-			job = old
+		job, err = tx.Job(a.ID, t.Name, name)
+		switch {
+		case err == nil && sameRequest(job, t, r):
 			return nil
+		case err == nil:
+			return ams.Errorf(ams.Exists, "The job '%s' exists already and can't be changed.", job.Name)
+		case ams.CodeOf(err) != ams.NotFound:
+			return err
 		}
 		if job, err = a.newJob(ctx, t, name, r); err != nil {
 			return err
