@@ -3,9 +3,12 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	media "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/mediaservices/armmediaservices/v3"
 )
 
@@ -233,4 +238,51 @@ func (s *server) get(t testing.TB, url string) (int, []byte) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, body
+}
+
+// TestHTTPInput fetches a job's input from a web server: a private one only
+// when the configuration allows it, and without its query string in answers.
+func TestHTTPInput(t *testing.T) {
+	t.Parallel()
+	film := clip(t, "web.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=4", "-pix_fmt", "yuv420p")
+	web := httptest.NewTLSServer(http.FileServer(http.Dir(filepath.Dir(film))))
+	defer web.Close()
+	ca := filepath.Join(t.TempDir(), "web.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	submit := func(c *sdk, base, file string) error {
+		c.createAsset(t, "out")
+		c.createTransform(t, "abr", media.EncoderNamedPresetAdaptiveStreaming)
+		_, err := c.jobs.Create(context.Background(), c.ResourceGroup, c.AccountName, "abr", "j", media.Job{Properties: &media.JobProperties{
+			Input: &media.JobInputHTTP{ODataType: to.Ptr("#Microsoft.Media.JobInputHttp"), BaseURI: to.Ptr(base), Files: []*string{to.Ptr(file)}},
+			Outputs: []media.JobOutputClassification{
+				&media.JobOutputAsset{ODataType: to.Ptr("#Microsoft.Media.JobOutputAsset"), AssetName: to.Ptr("out")}},
+		}}, nil)
+		return err
+	}
+
+	guarded := start(t, "")
+	c := newSDK(t, guarded, guarded.ClientID, guarded.ClientSecret)
+	for _, base := range []string{web.URL + "/", "http://example.com/", "https://169.254.169.254/latest/"} {
+		if re, ok := errors.AsType[*azcore.ResponseError](submit(c, base, "web.mp4")); !ok || re.StatusCode != http.StatusBadRequest {
+			t.Errorf("an input from %s: %v, want 400", base, re)
+		}
+	}
+
+	open := startWith(t, "", []string{"SSL_CERT_FILE=" + ca}, "--allow-input-host", "127.0.0.0/8")
+	c = newSDK(t, open, open.ClientID, open.ClientSecret)
+	if err := submit(c, web.URL+"/", "web.mp4?sig=secret"); err != nil {
+		t.Fatal(err)
+	}
+	job := c.await(t, "abr", "j", 2*time.Minute)
+	if *job.Properties.State != media.JobStateFinished {
+		t.Fatalf("job ended %s: %+v", *job.Properties.State, job.Properties.Outputs[0].GetJobOutput().Error)
+	}
+	if input := job.Properties.Input.(*media.JobInputHTTP); strings.Contains(*input.Files[0], "sig=") {
+		t.Errorf("the query string came back: %s", *input.Files[0])
+	}
+	if strings.Contains(open.log.String(), "sig=secret") {
+		t.Error("the log holds the query string")
+	}
 }

@@ -66,12 +66,19 @@ type server struct {
 // and waits until endpoints.json says that it is ready.
 func start(t testing.TB, dir string, args ...string) *server {
 	t.Helper()
+	return startWith(t, dir, nil, args...)
+}
+
+// startWith is start with more in the environment.
+func startWith(t testing.TB, dir string, env []string, args ...string) *server {
+	t.Helper()
 	if dir == "" {
 		dir = filepath.Join(t.TempDir(), "data")
 	}
 	s := &server{dir: dir, log: new(syncBuffer)}
 	s.cmd = exec.Command(binary, append([]string{"serve", "--data", dir, "--https-port", "0", "--http-port", "0",
 		"--blob-port", "0", "--blob-tls-port", "0", "--streaming-port", "0"}, args...)...)
+	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	// A killed test run must not leave servers behind.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

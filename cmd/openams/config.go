@@ -55,7 +55,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("ffmpeg", "ffmpeg", "ffmpeg program")
 	f.String("ffprobe", "ffprobe", "ffprobe program")
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
-	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from (also by plain HTTP)")
+	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "auto", "text, json, or auto: text on a terminal")
 }

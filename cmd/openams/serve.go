@@ -391,7 +391,6 @@ func managementHosts(c *config, ports *listeners) (hosts []string) {
 func dialConfig(allowed []string) (dial.Config, error) {
 	var c dial.Config
 	for _, a := range allowed {
-		c.AllowHTTP = true // who lists a private host means what serves there
 		if strings.Contains(a, "/") {
 			p, err := netip.ParsePrefix(a)
 			if err != nil {
