@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openams/openams/ams"
@@ -33,6 +34,7 @@ type DB struct {
 	turn    chan struct{}
 	seal    cipher.AEAD
 	now     func() time.Time
+	changes atomic.Uint64
 
 	watching sync.Mutex
 	watchers []*func(JobChange)
@@ -122,8 +124,18 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
 // Update runs f as a read-write transaction, alone among all writers. It
 // commits when f returns nil; then the changes are on disk.
 func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
-	return db.write(ctx, db.durable, f)
+	err := db.write(ctx, db.durable, f)
+	if err == nil {
+		db.changes.Add(1)
+	}
+	return err
 }
+
+// Changes counts the Updates that this process committed: while it stands
+// still, so does what View shows, apart from what Note and other processes
+// write. It has risen when Update returns; who keeps an answer by it reads it
+// before the View that makes the answer.
+func (db *DB) Changes() uint64 { return db.changes.Load() }
 
 // Note is Update for what may be lost with the power supply, but not with the
 // process: progress and leases.

@@ -57,10 +57,19 @@ func (tx *Tx) AssetLocators(account, asset string) ([]*ams.StreamingLocator, err
 	return list, err
 }
 
-// InsertLocator adds a streaming locator; a taken name or id is Exists.
+// InsertLocator adds a streaming locator. A taken name is Exists; so is an id
+// that any account's locator has, with Target "properties.streamingLocatorId".
 // Locators are immutable.
 func (tx *Tx) InsertLocator(l *ams.StreamingLocator) error {
-	_, err := locators.insert(tx, l)
+	other, err := tx.LocatorByID(l.ID)
+	if err == nil && (other.Account != l.Account || fold(other.Name) != fold(l.Name)) {
+		return &ams.Error{Code: ams.Exists, Target: "properties.streamingLocatorId",
+			Msg: "The streaming locator id '" + l.ID + "' is taken by another streaming locator."}
+	}
+	if err != nil && ams.CodeOf(err) != ams.NotFound {
+		return err
+	}
+	_, err = locators.insert(tx, l)
 	return err
 }
 

@@ -207,7 +207,13 @@ func testNames(f *fixture) {
 	f.refused(ams.NotFound, func(tx *catalog.Tx) error { return tx.InsertJob(f.job("V", "J")) })
 	sameID := f.locator("other", "x")
 	sameID.ID = "loc-l"
-	f.refused(ams.Exists, func(tx *catalog.Tx) error { return tx.InsertLocator(sameID) })
+	f.refused(ams.Exists, func(tx *catalog.Tx) error {
+		err := tx.InsertLocator(sameID)
+		if e, ok := err.(*ams.Error); !ok || e.Target != "properties.streamingLocatorId" {
+			f.Errorf("%v does not blame the id", err)
+		}
+		return err
+	})
 	// Another account has names of its own.
 	f.update(func(tx *catalog.Tx) error {
 		if err := tx.InsertAccount(f.account("acc2", "media2")); err != nil {
@@ -343,6 +349,7 @@ func testOperations(f *fixture) {
 func testRollback(f *fixture) {
 	ctx, cancel := context.WithCancel(f.Context())
 	defer cancel()
+	before := f.db.Changes()
 	err := f.db.Update(ctx, func(tx *catalog.Tx) error {
 		if err := tx.InsertAsset(f.asset("acc1", "a")); err != nil {
 			return err
@@ -361,4 +368,11 @@ func testRollback(f *fixture) {
 		f.Error("a transaction committed after its context ended")
 	}
 	f.refused(ams.NotFound, func(tx *catalog.Tx) error { _, err := tx.Asset("acc1", "a"); return err })
+	if n := f.db.Changes(); n != before {
+		f.Errorf("what was rolled back counts as %d changes", n-before)
+	}
+	f.update(func(tx *catalog.Tx) error { return tx.InsertAsset(f.asset("acc1", "a")) })
+	if n := f.db.Changes(); n != before+1 {
+		f.Errorf("an update counts as %d changes", n-before)
+	}
 }
