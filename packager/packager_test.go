@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -264,6 +265,34 @@ func TestSegmentAlone(t *testing.T) {
 		}
 		if d := cmp.Diff(got[0], got[1]); d != "" {
 			t.Errorf("style %d:\n%s", style, d)
+		}
+	}
+}
+
+// Requests share a presentation: what is made on first use must be made once.
+func TestConcurrent(t *testing.T) {
+	p, err := build(t, `<video src="v1.mp4" systemBitrate="7"/>`, load(t, "ladder/v1.mp4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.Tracks[0].Renditions[0]
+	var sizes [8]int64
+	var wg sync.WaitGroup
+	for i := range sizes {
+		wg.Go(func() {
+			s, err := r.TSSegment(0, 3)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			whole, _ := r.MP4Size(1, false)
+			sizes[i] = s.Size + whole + r.MP4Segment(1, fmp4.Smooth).Size
+		})
+	}
+	wg.Wait()
+	for _, size := range sizes {
+		if size != sizes[0] || size == 0 {
+			t.Errorf("sizes differ: %v", sizes)
 		}
 	}
 }

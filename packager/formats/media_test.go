@@ -18,7 +18,7 @@ type asset struct {
 	*packager.Presentation
 }
 
-// A file is one MP4 for ffmpeg to make.
+// A file is one MP4 for ffmpeg to make; {dir} is where the ones before it are.
 type file struct{ name, args string }
 
 const (
@@ -72,7 +72,7 @@ func makeAsset(t *testing.T, tt assetOf) *asset {
 
 func makeFile(t *testing.T, dir string, f file) {
 	t.Helper()
-	args := append([]string{"-v", "error", "-nostdin"}, strings.Fields(f.args)...)
+	args := append([]string{"-v", "error", "-nostdin"}, strings.Fields(strings.ReplaceAll(f.args, "{dir}", dir))...)
 	if out, err := exec.Command("ffmpeg", append(args, filepath.Join(dir, f.name))...).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg %s: %v\n%s", f.name, err, out)
 	}

@@ -133,6 +133,10 @@ func (a *asset) hls(t *testing.T, format string) []stream {
 			} else if v, ok := strings.CutPrefix(line, `#EXT-X-MAP:URI="`); ok {
 				s.media = append(s.media, a.get(t, base+strings.TrimSuffix(v, `"`))...)
 			} else if line != "" && line[0] != '#' {
+				if len(s.segments) == 0 { // a late track has a late first segment
+					ticks, _ := strconv.ParseFloat(uri.FindStringSubmatch(base + line)[4], 64)
+					at = ticks / packager.Timescale
+				}
 				a.append(t, &s, base+line, at, length)
 				at += length
 			}

@@ -316,6 +316,35 @@ func (a *asset) indexPackets(t *testing.T, s stream) []packet {
 	return list
 }
 
+// TestEdits plays files whose edit lists cut into a GOP, and delay the audio.
+func TestEdits(t *testing.T) {
+	for _, tt := range []assetOf{
+		{"cut", []file{
+			{"whole.mp4", picture + "25" + tone + " -t 9" + avc + " -c:a aac"},
+			{"cut.mp4", "-ss 0.7 -i {dir}/whole.mp4 -c copy"},
+		}, `<video src="cut.mp4"/><audio src="cut.mp4"/>`},
+		{"late", []file{
+			{"whole.mp4", picture + "25" + tone + " -t 9" + avc + " -c:a aac"},
+			{"late.mp4", "-i {dir}/whole.mp4 -itsoffset 0.5 -i {dir}/whole.mp4 -map 0:v -map 1:a -c copy"},
+		}, `<video src="late.mp4"/><audio src="late.mp4"/>`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := makeAsset(t, tt)
+			for _, format := range []string{"m3u8-cmaf", "m3u8-aapl"} {
+				for _, s := range a.hls(t, format) {
+					a.checkAgainst(t, format, s, a.indexPackets(t, s))
+				}
+			}
+			for _, s := range a.dash(t, "mpd-time-csf") {
+				a.checkAgainst(t, "mpd-time-csf", s, a.indexPackets(t, s))
+			}
+			if got := a.Of(mp4.Audio)[0].Renditions[0].Fragments[0].Start; (got > 4000000) != (tt.name == "late") {
+				t.Errorf("audio starts at %d", got)
+			}
+		})
+	}
+}
+
 // TestMedia plays files of OPENAMS_TEST_MEDIA that stream as they are.
 func TestMedia(t *testing.T) {
 	dir := os.Getenv("OPENAMS_TEST_MEDIA")
