@@ -63,6 +63,8 @@ type endpoint struct {
 	client *azblob.Client
 	cred   *azblob.SharedKeyCredential
 	now    time.Time // zero: the real time
+
+	patience time.Duration
 }
 
 type tokens map[string][2]bool
@@ -82,10 +84,15 @@ func serve(t testing.TB) *endpoint {
 
 func serveDir(t testing.TB, dir string) *endpoint {
 	t.Helper()
-	e := &endpoint{dir: dir}
+	return (&endpoint{dir: dir}).start(t)
+}
+
+func (e *endpoint) start(t testing.TB) *endpoint {
+	t.Helper()
 	e.store = openStore(t, e.dir, blob.Options{})
 	e.server = httptest.NewServer(restblob.New(restblob.Config{
 		Store: e.store, Keys: keys{}, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},
+		Patience: e.patience,
 		Now: func() time.Time {
 			if !e.now.IsZero() {
 				return e.now

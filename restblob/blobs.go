@@ -20,43 +20,6 @@ const (
 	maxBlock = 4000 << 20
 )
 
-// body is the request's body with what its headers say about it, up to limit
-// bytes of content.
-func body(w http.ResponseWriter, q *request, limit int64) (io.Reader, blob.PutOptions, error) {
-	var o blob.PutOptions
-	var err error
-	if o.MD5, err = md5Header(q.Header, "Content-MD5"); err != nil {
-		return nil, o, err
-	}
-	if o.CRC64, err = crcHeader(q.Header); err != nil {
-		return nil, o, err
-	}
-	if q.Header.Get("x-ms-structured-body") != "" {
-		r, size, err := structuredBody(q, limit)
-		o.Size = size
-		w.Header().Set("x-ms-structured-body", structuredMark)
-		return r, o, err
-	}
-	if q.ContentLength > limit {
-		return nil, o, &http.MaxBytesError{Limit: limit}
-	}
-	o.Size = max(q.ContentLength, 0) // chunked: unknown
-	return bodyReader{http.MaxBytesReader(w, q.Body, limit)}, o, nil
-}
-
-// A bodyReader marks what the client broke.
-type bodyReader struct{ io.Reader }
-
-func (r bodyReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); !ok {
-			err = fmt.Errorf("%w: %w", errBody, err)
-		}
-	}
-	return n, err
-}
-
 // putBlob serves Put Blob.
 func (s *server) putBlob(w http.ResponseWriter, q *request) error {
 	switch q.Header.Get("x-ms-blob-type") {

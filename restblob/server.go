@@ -34,6 +34,9 @@ type Config struct {
 	Bearer Bearer           // nil: tokens are refused
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: nothing is logged
+
+	// Patience is how long an upload may bring nothing; 0: two minutes.
+	Patience time.Duration
 }
 
 // New returns the blob endpoint's handler.
@@ -43,6 +46,9 @@ func New(c Config) http.Handler {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Patience == 0 {
+		c.Patience = patience
 	}
 	return &server{c}
 }
@@ -74,6 +80,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("x-ms-client-request-id", client)
 	}
 	out := &response{ResponseWriter: w}
+	r = r.WithContext(r.Context()) // a copy, whose Body is ours to replace
+	body := &patientBody{ReadCloser: r.Body, conn: http.NewResponseController(w), wait: s.Patience}
+	r.Body = body
 	err := s.serve(out, r)
 	if err == nil {
 		return
@@ -89,23 +98,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The status is sent: only a broken connection tells the client.
 		panic(http.ErrAbortHandler)
 	}
-	drain(r, f)
+	drain(r, body, f)
 	writeFault(w, r, f, id, s.Now())
-}
-
-// maxDrained is the most of a refused body that is read and thrown away.
-const maxDrained = 64 << 20
-
-// drain reads what is left of a small body, for clients that send all of it
-// before they look at the answer: a connection closed under them would hide
-// the answer. Strangers, and clients that wait for 100 Continue, get none.
-func drain(r *http.Request, f *fault) {
-	switch {
-	case f.status == http.StatusUnauthorized, f.status == http.StatusForbidden,
-		r.Header.Get("Expect") != "", r.ContentLength > maxDrained:
-		return
-	}
-	io.CopyN(io.Discard, r.Body, maxDrained)
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) error {

@@ -334,3 +334,18 @@ func TestBrokenAndChunked(t *testing.T) {
 		t.Errorf("chunked body came back as %q", got)
 	}
 }
+
+// A client that stops in the middle is not waited for.
+func TestPatience(t *testing.T) {
+	e := (&endpoint{dir: t.TempDir(), patience: 200 * time.Millisecond}).start(t)
+	e.container(t, "videos")
+	path := "/" + account + "/videos/f?" + full("videos")
+	conn := must[net.Conn](t)(net.Dial("tcp", e.server.Listener.Addr().String()))
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nx-ms-blob-type: BlockBlob\r\nContent-Length: 1000\r\n\r\nhalf", path)
+	answer := string(must[[]byte](t)(io.ReadAll(conn)))
+	if !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "IncompleteBody") {
+		t.Errorf("a stalled upload was answered %q", answer)
+	}
+}
