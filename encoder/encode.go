@@ -323,6 +323,9 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, er
 	if strings.Contains(fail.Tail, "No space left on device") {
 		return jobErrorf(ams.ServiceTransientError, "The encoder ran out of disk space while it encoded %q.", src.Name)
 	}
+	if strings.Contains(fail.Tail, "Decoder (codec") || strings.Contains(fail.Tail, "Unknown decoder") {
+		return errors.Join(jobErrorf(ams.ContentUnsupported, "%q holds a codec that this server's ffmpeg cannot decode.", src.Name), err)
+	}
 	var streams []int
 	if plan.Video != nil {
 		streams = append(streams, plan.Video.Stream)

@@ -102,7 +102,11 @@ func NewPlan(preset ams.Preset, src *ffmpeg.Info, basename string) (*Plan, error
 		video = nil
 	}
 	for _, s := range append([]*ffmpeg.Stream{video}, audio...) {
-		if s != nil && (s.Codec == "" || s.Codec == "none" || s.Codec == "unknown") {
+		switch {
+		case s == nil:
+		case s.Tag == "encv" || s.Tag == "enca" || s.Tag == "drmi" || s.Tag == "drms":
+			return nil, jobErrorf(ams.ContentUnsupported, "its %s stream %d is encrypted", s.Kind, s.Index)
+		case s.Codec == "" || s.Codec == "none" || s.Codec == "unknown":
 			return nil, jobErrorf(ams.ContentUnsupported, "the codec of its %s stream %d (%q) is unknown", s.Kind, s.Index, s.Tag)
 		}
 	}

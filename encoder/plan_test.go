@@ -3,6 +3,7 @@ package encoder
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -213,6 +214,29 @@ func TestSupported(t *testing.T) {
 		}
 		if err == nil || ams.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.names) {
 			t.Errorf("%s %s: %v", tt.preset.Type, tt.preset.Body, err)
+		}
+	}
+}
+
+// TestPlanRefuses: sources of which nothing can be made are told from damaged
+// ones.
+func TestPlanRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		stream ffmpeg.Stream
+		preset string
+		code   ams.JobErrorCode
+		says   string
+	}{
+		{ffmpeg.Stream{Kind: "video", Codec: "h264", Tag: "encv", Width: 16, Height: 16}, "AdaptiveStreaming", ams.ContentUnsupported, "video stream 0 is encrypted"},
+		{ffmpeg.Stream{Kind: "video", Tag: "XYZW", Width: 16, Height: 16}, "AdaptiveStreaming", ams.ContentUnsupported, `"XYZW"`},
+		{ffmpeg.Stream{Kind: "video", Codec: "h264"}, "AdaptiveStreaming", ams.ContentMalformed, "no readable picture"},
+		{ffmpeg.Stream{Kind: "data"}, "AdaptiveStreaming", ams.ContentUnsupported, "(data)"},
+		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "AACGoodQualityAudio", ams.ConfigurationUnsupported, "no audio"},
+		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "ContentAwareEncoding", ams.ConfigurationUnsupported, "ContentAwareEncoding"},
+	} {
+		_, err := NewPlan(preset(tt.preset), &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, "x")
+		if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != tt.code || !strings.Contains(e.Message, tt.says) {
+			t.Errorf("%+v with %s: %v, want %s: %s", tt.stream, tt.preset, err, tt.code, tt.says)
 		}
 	}
 }

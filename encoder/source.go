@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
@@ -39,13 +40,13 @@ func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, er
 		if !MayBeMedia(f.Name) {
 			continue
 		}
-		info, err := tools.Probe(ctx, f.Path)
+		info, err := probe(ctx, tools, f)
 		if ctx.Err() != nil {
 			return Source{}, ctx.Err()
 		}
 		if err != nil {
 			if first == nil {
-				first = probeError(f.Name, f.Path, err)
+				first = err
 			}
 			continue
 		}
@@ -67,6 +68,22 @@ func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, er
 		names = append(names, f.Name)
 	}
 	return Source{}, jobErrorf(ams.ContentUnsupported, "The input has no media file, only %s.", strings.Join(names, ", "))
+}
+
+// maxProbe bounds how long ffprobe may look at one file.
+const maxProbe = 2 * time.Minute
+
+func probe(ctx context.Context, tools ffmpeg.Tools, f *Source) (*ffmpeg.Info, error) {
+	limited, stop := context.WithTimeout(ctx, maxProbe)
+	defer stop()
+	info, err := tools.Probe(limited, f.Path)
+	switch {
+	case err == nil:
+		return info, nil
+	case limited.Err() != nil:
+		return nil, jobErrorf(ams.ContentMalformed, "%q: ffprobe did not find out within %v what it holds.", f.Name, maxProbe)
+	}
+	return nil, probeError(f.Name, f.Path, err)
 }
 
 // better reports whether a is strictly the better source.
