@@ -1,6 +1,6 @@
 // Package middleware is what every listener of openams wears: request ids, one
 // access-log line per request, metrics, a body limit, and a panic turned into
-// an answer of status 500.
+// an answer of status 500. Its Limiter counts for those who answer 429.
 //
 // It knows no API: what an error body looks like, who may call and where a
 // path leads are the business of the faces. It never reads a body and never

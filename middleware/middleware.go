@@ -28,12 +28,16 @@ type Config struct {
 	Log     *slog.Logger // nil: slog.Default()
 	Metrics *Metrics     // nil: none are counted
 
-	// TrustForwarded believes X-Forwarded-Proto and X-Forwarded-Host. Only for
-	// a listener that nobody but a proxy can reach.
+	// TrustForwarded believes X-Forwarded-Proto, -Host and -For. Only for a
+	// listener that nobody but a proxy can reach.
 	TrustForwarded bool
 
 	// MaxBody bounds a request body in bytes; 0 leaves that to the handler.
 	MaxBody int64
+
+	// ReadTimeout bounds the time for a whole request with its body; 0 does
+	// not, for uploads take what they take. NewServer uses it.
+	ReadTimeout time.Duration
 
 	// Quiet tells which requests leave no line in the access log; nil: none.
 	Quiet func(*http.Request) bool
@@ -56,8 +60,8 @@ func Wrap(h http.Handler, c Config) http.Handler {
 }
 
 // NewServer returns a server of h in c with limits on what a client can make
-// it hold: headers of 64 KiB, ten seconds to send them. Bodies and answers
-// have no time limit, for uploads and segments take what they take.
+// it hold: headers of 64 KiB, ten seconds to send them. Answers have no time
+// limit, for segments take what they take.
 func NewServer(h http.Handler, c Config) *http.Server {
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -65,6 +69,7 @@ func NewServer(h http.Handler, c Config) *http.Server {
 	return &http.Server{
 		Handler:           Wrap(h, c),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       c.ReadTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		// TLS handshakes that fail are the client's affair.
@@ -127,7 +132,8 @@ func (m *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			m.c.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", method), slog.String("url", RedactURL(&url)),
 				slog.Int("status", status), slog.Int64("bytes", rec.bytes),
-				slog.Duration("took", took), slog.String("remote", r.RemoteAddr),
+				slog.Float64("ms", float64(took.Round(time.Microsecond))/float64(time.Millisecond)),
+				slog.String("remote", r.RemoteAddr),
 				slog.String("request_id", req.id))
 		}
 		if p != nil {

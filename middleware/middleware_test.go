@@ -83,6 +83,9 @@ func TestAccessLogHidesSecrets(t *testing.T) {
 	if err := json.Unmarshal([]byte(log), &line); err != nil {
 		t.Fatalf("want one line: %v: %s", err, log)
 	}
+	if ms, ok := line["ms"].(float64); !ok || ms < 0 || ms > 60_000 {
+		t.Errorf("ms = %v, want milliseconds", line["ms"])
+	}
 	for k, want := range map[string]any{
 		"listener": "blob", "method": "PUT", "status": 201.0, "bytes": 5.0,
 		"request_id": w.Header().Get("x-ms-request-id"),

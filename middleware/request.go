@@ -14,6 +14,7 @@ type request struct {
 	id          string
 	correlation string
 	scheme      string // as a trusted proxy said; empty: by the connection
+	client      string // address, as a trusted proxy said; empty: the connection's
 }
 
 // RequestID returns the id of the request that ctx belongs to, the answer's
@@ -55,8 +56,10 @@ func Origin(r *http.Request) string {
 	return scheme + "://" + strings.ToLower(host)
 }
 
-// forwarded takes over what a proxy says about the client's connection: the
-// first of several values, for that proxy is the nearest to the client.
+// forwarded takes over what a proxy says about the client's connection: of
+// scheme and host the first of several values, for that proxy is the nearest
+// to the client; of its address the last one, for our proxy added it and all
+// before may be the client's invention.
 func forwarded(r *http.Request, req *request) {
 	first := func(name string) string {
 		v, _, _ := strings.Cut(r.Header.Get(name), ",")
@@ -68,6 +71,10 @@ func forwarded(r *http.Request, req *request) {
 	}
 	if h := first("X-Forwarded-Host"); validHost(h) {
 		r.Host = h
+	}
+	if all := r.Header.Values("X-Forwarded-For"); len(all) > 0 {
+		last := all[len(all)-1]
+		req.client = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 	}
 }
 
