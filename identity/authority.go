@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html/template"
 	"math/big"
 	"net/http"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/openams/openams/middleware"
 )
 
 // Config says what an Authority is.
@@ -25,6 +28,13 @@ type Config struct {
 	Key       *rsa.PrivateKey
 	Lifetime  time.Duration    // of a token; 0: one hour, as in Azure
 	Now       func() time.Time // nil: time.Now
+
+	// Redirects are the URLs, besides those of http://localhost and
+	// http://127.0.0.1, that a sign-in page may send people back to. They are
+	// compared as they are.
+	Redirects []string
+	// Providers are other authorities whose tokens are taken too.
+	Providers []Provider
 }
 
 // An Authority issues and checks bearer tokens.
@@ -32,6 +42,15 @@ type Authority struct {
 	c     Config
 	keyID string
 	hosts map[string]bool // Config.Hosts in lower case
+
+	sealer    *sealer
+	codes     spent // authorization codes
+	devices   devices
+	interval  time.Duration       // between two polls of a device
+	byAddress *middleware.Limiter // attempts to sign in
+	byName    *middleware.Limiter // the same, by name and address
+	pages     *template.Template
+	providers []*provider
 }
 
 // New returns an Authority.
@@ -51,6 +70,23 @@ func New(c Config) (*Authority, error) {
 	a := &Authority{c: c, keyID: thumbprint(&c.Key.PublicKey), hosts: make(map[string]bool)}
 	for _, h := range c.Hosts {
 		a.hosts[strings.ToLower(h)] = true
+	}
+	a.interval = 5 * time.Second
+	a.byAddress = middleware.NewLimiter(middleware.Rate{PerSecond: 0.5, Burst: 60}, 20_000, c.Now)
+	a.byName = middleware.NewLimiter(middleware.Rate{PerSecond: 1. / 60, Burst: 10}, 20_000, c.Now)
+	var err error
+	if a.sealer, err = newSealer(c.Key); err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	if a.pages, err = parsePage(); err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	for _, p := range c.Providers {
+		external, err := newProvider(p, c.Now)
+		if err != nil {
+			return nil, err
+		}
+		a.providers = append(a.providers, external)
 	}
 	return a, nil
 }
@@ -93,13 +129,23 @@ var tails = map[string]place{
 	"oauth2/v2.0/authorize":                 {flavour: v2, serve: (*Authority).authorize},
 	".well-known/openid-configuration":      {flavour: v1, serve: (*Authority).configuration},
 	"v2.0/.well-known/openid-configuration": {flavour: v2, serve: (*Authority).configuration},
+	"oauth2/devicecode":                     {flavour: v1, serve: (*Authority).device},
+	"oauth2/v2.0/devicecode":                {flavour: v2, serve: (*Authority).device},
+	"login":                                 {serve: (*Authority).login},
 	"discovery/keys":                        {flavour: v1, serve: (*Authority).keys},
 	"discovery/v2.0/keys":                   {flavour: v2, serve: (*Authority).keys},
 }
 
 // find tells what path means, if it is the authority's.
 func find(path string) (place, bool) {
-	tenant, rest, ok := strings.Cut(strings.TrimLeft(path, "/"), "/")
+	path = strings.TrimLeft(path, "/")
+	switch strings.ToLower(path) {
+	case devicePage[1:]:
+		return place{serve: (*Authority).typed}, true
+	case "msi/token":
+		return place{flavour: v1, serve: (*Authority).managed}, true
+	}
+	tenant, rest, ok := strings.Cut(path, "/")
 	if !ok {
 		return place{}, false
 	}
@@ -110,6 +156,9 @@ func find(path string) (place, bool) {
 		if tenant, rest, ok = strings.Cut(rest, "/"); ok {
 			p, ok = tails[strings.ToLower(rest)]
 		}
+	}
+	if before, who, found := strings.Cut(rest, "/"); !ok && found && who != "" && strings.EqualFold(before, "userrealm") {
+		p, ok = place{flavour: v1, serve: (*Authority).realm}, true
 	}
 	if !ok {
 		return place{}, false

@@ -45,7 +45,7 @@ type Reason int
 
 const (
 	Malformed     Reason = iota // no JWT, or one without a claim that it must have
-	BadSignature                // not signed by this authority
+	BadSignature                // not signed by this authority, or the provider that it names
 	Expired                     // or not valid yet
 	WrongAudience               // for another service
 	WrongIssuer                 // for another tenant
@@ -69,6 +69,9 @@ func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Pr
 	if bearer == "" || len(bearer) > maxBearer {
 		return nil, &TokenError{Reason: Malformed, Msg: "The access token is invalid."}
 	}
+	if p := a.provider(bearer); p != nil {
+		return p.check(ctx, bearer)
+	}
 	var c claims
 	_, err := jwt.ParseWithClaims(bearer, &c, func(t *jwt.Token) (any, error) {
 		if kid, _ := t.Header["kid"].(string); kid != a.keyID {
@@ -82,8 +85,7 @@ func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Pr
 	switch {
 	case err == nil:
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return nil, &TokenError{Reason: Expired, Msg: fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
-			timeText(c.ExpiresAt.Time), timeText(a.c.Now()))}
+		return nil, expired(c.ExpiresAt.Time, a.c.Now())
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return nil, &TokenError{Reason: Expired, Msg: "The access token is not yet valid."}
 	case errors.Is(err, jwt.ErrTokenMalformed), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
@@ -101,11 +103,27 @@ func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Pr
 		return nil, &TokenError{Reason: WrongAudience, Audience: got, Msg: fmt.Sprintf(
 			"The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences %s.", clip(got), a.allowed(aud))}
 	}
-	p, err := a.c.Directory.Principal(ctx, c.AppID)
+	var p *Principal
+	switch c.IDType {
+	case typeApp:
+		p, err = a.c.Directory.Principal(ctx, c.AppID)
+	case typeUser:
+		var person *Person
+		if person, err = a.c.Directory.Person(ctx, c.ObjectID); err == nil {
+			p = person.award(c.AppID, want{}).who
+		}
+	default: // an ID token
+		return nil, &TokenError{Reason: Malformed, Msg: "The access token is invalid."}
+	}
 	if errors.Is(err, ErrNoPrincipal) || err == nil && p.ID != c.ObjectID {
 		return nil, &TokenError{Reason: Unknown, Msg: "The access token's principal does not exist any more."}
 	}
 	return p, err
+}
+
+func expired(at, now time.Time) *TokenError {
+	return &TokenError{Reason: Expired, Msg: fmt.Sprintf("The access token expiry UTC time '%s' is earlier than current UTC time '%s'.",
+		timeText(at), timeText(now))}
 }
 
 // parseIssuer returns the origin of an issuer of our tenant.

@@ -15,7 +15,7 @@ func (a *Authority) configuration(p place, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	if !a.isTenant(p.tenant) {
-		a.fail(w, r, &fault{http.StatusBadRequest, "invalid_tenant", 90002, tenantMissing(p.tenant)})
+		a.fail(w, r, &fault{status: http.StatusBadRequest, oauth: "invalid_tenant", code: 90002, text: tenantMissing(p.tenant)})
 		return
 	}
 	origin := middleware.Origin(r)
@@ -31,15 +31,17 @@ func (a *Authority) configuration(p place, w http.ResponseWriter, r *http.Reques
 		"issuer":                                a.issuer(origin, p.flavour),
 		"authorization_endpoint":                base + "/oauth2" + version + "/authorize",
 		"token_endpoint":                        base + "/oauth2" + version + "/token",
+		"device_authorization_endpoint":         base + "/oauth2" + version + "/devicecode",
 		"jwks_uri":                              base + "/discovery" + version + "/keys",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
-		"grant_types_supported":                 []string{"client_credentials"},
+		"grant_types_supported":                 []string{"client_credentials", "authorization_code", "refresh_token", "password", deviceGrant},
+		"code_challenge_methods_supported":      []string{"S256"},
 		"response_types_supported":              []string{"code"},
-		"response_modes_supported":              []string{"query", "form_post"},
+		"response_modes_supported":              []string{"query", "fragment", "form_post"},
 		"subject_types_supported":               []string{"pairwise"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
-		"scopes_supported":                      []string{"openid"},
-		"claims_supported":                      []string{"sub", "iss", "aud", "exp", "iat", "nbf", "tid", "oid", "ver", "roles"},
+		"scopes_supported":                      []string{"openid", "profile", "email", "offline_access"},
+		"claims_supported":                      []string{"sub", "iss", "aud", "exp", "iat", "nbf", "tid", "oid", "ver", "roles", "name", "preferred_username", "nonce"},
 	})
 }
 
@@ -63,13 +65,6 @@ func (a *Authority) keys(_ place, w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": []map[string]string{{
 		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": a.keyID, "n": modulus(pub), "e": exponent(pub),
 	}}})
-}
-
-// authorize answers the sign-in of people, which metadata must name but this
-// authority does not offer.
-func (a *Authority) authorize(_ place, w http.ResponseWriter, r *http.Request) {
-	a.fail(w, r, &fault{http.StatusBadRequest, "unsupported_response_type", 70005,
-		"People cannot sign in here: only the client_credentials grant is supported."})
 }
 
 // readOnly refuses what is not GET, HEAD or a browser's question before them.

@@ -3,6 +3,7 @@ package identity
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +18,16 @@ type fault struct {
 	oauth  string // RFC 6749 5.2
 	code   int    // AADSTS…
 	text   string
+	after  time.Duration // when to try again; 0: says nothing
+}
+
+// describe is the fault for people: without ids.
+func (f *fault) describe() string { return fmt.Sprintf("AADSTS%d: %s", f.code, f.text) }
+
+func (a *Authority) after(w http.ResponseWriter, f *fault) {
+	if f.after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((f.after+time.Second-1)/time.Second)))
+	}
 }
 
 func tenantMissing(tenant string) string {
@@ -36,6 +47,7 @@ func (a *Authority) fail(w http.ResponseWriter, r *http.Request, f *fault) {
 		}
 	}
 	now := a.c.Now().UTC().Format("2006-01-02 15:04:05Z")
+	a.after(w, f)
 	if f.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" { // RFC 6749 5.2
 		w.Header().Set("WWW-Authenticate", `Basic realm="openams"`)
 	}
@@ -48,7 +60,7 @@ func (a *Authority) fail(w http.ResponseWriter, r *http.Request, f *fault) {
 		CorrelationID string `json:"correlation_id"`
 	}{
 		f.oauth,
-		fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", f.code, f.text, trace, correlation, now),
+		fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", f.describe(), trace, correlation, now),
 		[]int{f.code}, now, trace, correlation,
 	})
 }

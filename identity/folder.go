@@ -11,42 +11,49 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/google/uuid"
 )
 
-// What a Directory says about a client that it does not let in.
+// What a Directory says about whom it does not let in.
 var (
 	ErrNoPrincipal = errors.New("identity: no such principal")
-	ErrSecret      = errors.New("identity: wrong client secret")
+	ErrSecret      = errors.New("identity: wrong secret")
 )
 
-// A Directory knows principals by their client id.
+// A Directory knows principals by their client id, and people by their name.
 type Directory interface {
 	// Principal finds a principal, or fails with ErrNoPrincipal.
 	Principal(ctx context.Context, appID string) (*Principal, error)
 	// Authenticate finds a principal by its secret, or fails with
 	// ErrNoPrincipal or ErrSecret.
 	Authenticate(ctx context.Context, appID, secret string) (*Principal, error)
+	// Identity finds the managed identity that has a secret, or fails with
+	// ErrSecret.
+	Identity(ctx context.Context, secret string) (*Principal, error)
+	// Person finds a person by object id, or fails with ErrNoPrincipal.
+	Person(ctx context.Context, id string) (*Person, error)
+	// SignIn finds a person by name and password, or fails with ErrSecret,
+	// which does not tell which of the two is wrong.
+	SignIn(ctx context.Context, name, password string) (*Person, error)
 }
 
 // A Folder holds the identity of one data folder as private files: the ids of
-// its tenant and subscription, the key that signs tokens, and the principals.
-// It is a Directory. One process uses it at a time.
+// its tenant and subscription, the key that signs tokens, the principals and
+// the people. It is a Directory. Several processes may use it at a time, and
+// each sees at once what another changed.
 type Folder struct {
 	TenantID       string // GUID
 	SubscriptionID string // GUID
 
-	dir string
-	key *rsa.PrivateKey
-
-	mu         sync.Mutex
-	principals []entry
+	key        *rsa.PrivateKey
+	principals *list[entry]
+	people     *list[person]
+	cost       int           // of hashing a password
+	hashing    chan struct{} // holds a token per password being hashed
 }
 
 // entry is a principal as principals.json has it.
@@ -60,11 +67,12 @@ const (
 	idsFile        = "ids.json"
 	keyFile        = "token-signing.pem"
 	principalsFile = "principals.json"
+	peopleFile     = "users.json"
 )
 
 // Open reads the folder dir and makes, the first time, what is missing.
 func Open(dir string) (*Folder, error) {
-	f := &Folder{dir: dir}
+	f := &Folder{cost: hashCost, hashing: make(chan struct{}, hashers)}
 	ids, err := Once(dir, idsFile, func() ([]byte, error) {
 		return json.MarshalIndent(map[string]string{
 			"tenantId": uuid.NewString(), "subscriptionId": uuid.NewString()}, "", "\t")
@@ -83,17 +91,11 @@ func Open(dir string) (*Folder, error) {
 	if f.key, err = signingKey(dir); err != nil {
 		return nil, err
 	}
-	b, err := Once(dir, principalsFile, func() ([]byte, error) { return []byte("[]"), nil })
-	if err != nil {
+	if f.principals, err = openList[entry](dir, principalsFile); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(b, &f.principals); err != nil {
-		return nil, fmt.Errorf("identity: %s: %w", filepath.Join(dir, principalsFile), err)
-	}
-	for i := range f.principals {
-		f.principals[i].TenantID = f.TenantID
-	}
-	return f, nil
+	f.people, err = openList[person](dir, peopleFile)
+	return f, err
 }
 
 func signingKey(dir string) (*rsa.PrivateKey, error) {
@@ -132,11 +134,13 @@ func (f *Folder) Key() *rsa.PrivateKey { return f.key }
 
 // Principal implements Directory.
 func (f *Folder) Principal(_ context.Context, appID string) (*Principal, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, e := range f.principals {
+	all, err := f.principals.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
 		if strings.EqualFold(e.AppID, appID) {
-			return e.copy(), nil
+			return f.principal(&e), nil
 		}
 	}
 	return nil, ErrNoPrincipal
@@ -144,108 +148,165 @@ func (f *Folder) Principal(_ context.Context, appID string) (*Principal, error) 
 
 // Authenticate implements Directory.
 func (f *Folder) Authenticate(_ context.Context, appID, secret string) (*Principal, error) {
-	given := sha256.Sum256([]byte(secret))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, e := range f.principals {
+	all, err := f.principals.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
 		if strings.EqualFold(e.AppID, appID) {
-			if subtle.ConstantTimeCompare(given[:], e.SecretDigest) != 1 {
+			if !e.has(secret) {
 				return nil, ErrSecret
 			}
-			return e.copy(), nil
+			return f.principal(&e), nil
 		}
 	}
 	return nil, ErrNoPrincipal
+}
+
+// Identity implements Directory.
+func (f *Folder) Identity(_ context.Context, secret string) (*Principal, error) {
+	all, err := f.principals.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		if e.Kind == ManagedIdentity && e.has(secret) {
+			return f.principal(&e), nil
+		}
+	}
+	return nil, ErrSecret
+}
+
+func (e *entry) has(secret string) bool {
+	given := sha256.Sum256([]byte(secret))
+	return subtle.ConstantTimeCompare(given[:], e.SecretDigest) == 1
 }
 
 // Ensure returns the client id and secret of the principal called name, made
 // with role on everything if there is none. Its secret stays readable in the
 // folder, because it is written to endpoints.json at each start.
 func (f *Folder) Ensure(name string, role Role) (appID, secret string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, e := range f.principals {
-		if e.Name == name {
-			if e.Secret == "" {
-				return "", "", fmt.Errorf("identity: the secret of principal %q is not kept", name)
+	err = f.principals.update(func(all []entry) ([]entry, error) {
+		for _, e := range all {
+			if e.Name == name {
+				if e.Secret == "" {
+					return nil, fmt.Errorf("identity: the secret of principal %q is not kept", name)
+				}
+				appID, secret = e.AppID, e.Secret
+				return all, nil
 			}
-			return e.AppID, e.Secret, nil
 		}
-	}
-	return f.add(name, Application, []Assignment{{role, "/"}}, true)
+		e, s := newEntry(name, Application, []Assignment{{role, "/"}})
+		e.Secret = s
+		appID, secret = e.AppID, s
+		return append(slices.Clone(all), e), checkAssignments(e.Assignments)
+	})
+	return appID, secret, err
 }
 
-// Create makes a principal and returns its secret, which is not kept.
+// Create makes a principal and returns its secret, which is not kept. Kind is
+// Application or ManagedIdentity.
 func (f *Folder) Create(name string, kind Kind, assignments []Assignment) (appID, secret string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if slices.ContainsFunc(f.principals, func(e entry) bool { return e.Name == name }) {
-		return "", "", fmt.Errorf("identity: there is a principal %q already", name)
+	if kind != Application && kind != ManagedIdentity {
+		return "", "", fmt.Errorf("identity: a principal is no %q", kind)
 	}
-	return f.add(name, kind, assignments, false)
+	if err := errors.Join(checkName(name), checkAssignments(assignments)); err != nil {
+		return "", "", err
+	}
+	err = f.principals.update(func(all []entry) ([]entry, error) {
+		if slices.ContainsFunc(all, func(e entry) bool { return e.Name == name }) {
+			return nil, fmt.Errorf("identity: there is a principal %q already", name)
+		}
+		e, s := newEntry(name, kind, assignments)
+		appID, secret = e.AppID, s
+		return append(slices.Clone(all), e), nil
+	})
+	return appID, secret, err
 }
 
-// Delete takes a principal away; the tokens it holds end with it.
-func (f *Folder) Delete(appID string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	rest := slices.DeleteFunc(slices.Clone(f.principals), func(e entry) bool { return strings.EqualFold(e.AppID, appID) })
-	if len(rest) == len(f.principals) {
-		return ErrNoPrincipal
-	}
-	return f.save(rest)
+// Rotate gives a principal, found by client id or name, a new secret; the old
+// one ends. Tokens it holds live on, for at most their lifetime.
+func (f *Folder) Rotate(who string) (appID, secret string, err error) {
+	err = f.principals.update(func(all []entry) ([]entry, error) {
+		i := slices.IndexFunc(all, func(e entry) bool { return e.is(who) })
+		if i < 0 {
+			return nil, ErrNoPrincipal
+		}
+		all = slices.Clone(all)
+		kept := all[i].Secret != ""
+		secret = newSecret()
+		digest := sha256.Sum256([]byte(secret))
+		appID, all[i].SecretDigest = all[i].AppID, digest[:]
+		if kept {
+			all[i].Secret = secret
+		}
+		return all, nil
+	})
+	return appID, secret, err
+}
+
+// Delete takes a principal, found by client id or name, away; the tokens it
+// holds end with it.
+func (f *Folder) Delete(who string) error {
+	return f.principals.update(func(all []entry) ([]entry, error) {
+		rest := slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return e.is(who) })
+		if len(rest) == len(all) {
+			return nil, ErrNoPrincipal
+		}
+		return rest, nil
+	})
 }
 
 // Principals returns all principals in the order they were made.
-func (f *Folder) Principals() []*Principal {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *Folder) Principals() ([]*Principal, error) {
+	entries, err := f.principals.read()
 	var all []*Principal
-	for _, e := range f.principals {
-		all = append(all, e.copy())
+	for _, e := range entries {
+		all = append(all, f.principal(&e))
 	}
-	return all
+	return all, err
 }
 
-func (f *Folder) add(name string, kind Kind, assignments []Assignment, keep bool) (appID, secret string, err error) {
-	for _, a := range assignments {
-		if !a.Role.Valid() || !strings.HasPrefix(a.Scope, "/") {
-			return "", "", fmt.Errorf("identity: role %q on scope %q: no such role, or not a scope", a.Role, a.Scope)
-		}
-	}
-	// Letters and digits only: a secret that begins with a dash reads as an
-	// option on a command line, such as that of az login.
-	secret = rand.Text() + rand.Text()
+// is reports whether who is e's client id or name.
+func (e *entry) is(who string) bool { return strings.EqualFold(e.AppID, who) || e.Name == who }
+
+func (f *Folder) principal(e *entry) *Principal {
+	p := e.Principal
+	p.TenantID, p.Assignments = f.TenantID, slices.Clone(p.Assignments)
+	return &p
+}
+
+func newEntry(name string, kind Kind, assignments []Assignment) (entry, string) {
+	secret := newSecret()
 	digest := sha256.Sum256([]byte(secret))
-	e := entry{
-		Principal: Principal{ID: uuid.NewString(), AppID: uuid.NewString(), TenantID: f.TenantID,
+	return entry{
+		Principal: Principal{ID: uuid.NewString(), AppID: uuid.NewString(),
 			Name: name, Kind: kind, Assignments: slices.Clone(assignments)},
 		SecretDigest: digest[:],
-	}
-	if keep {
-		e.Secret = secret
-	}
-	if err := f.save(append(slices.Clone(f.principals), e)); err != nil {
-		return "", "", err
-	}
-	return e.AppID, secret, nil
+	}, secret
 }
 
-// save makes all the principals of the folder, on disk and then in memory.
-func (f *Folder) save(all []entry) error {
-	b, err := json.MarshalIndent(all, "", "\t")
-	if err != nil {
-		return err
+// newSecret returns letters and digits only: a secret that begins with a dash
+// reads as an option on a command line, such as that of az login.
+func newSecret() string { return rand.Text() + rand.Text() }
+
+func checkAssignments(assignments []Assignment) error {
+	for _, a := range assignments {
+		if !a.Role.Valid() || !strings.HasPrefix(a.Scope, "/") {
+			return fmt.Errorf("identity: role %q on scope %q: no such role, or not a scope", a.Role, a.Scope)
+		}
 	}
-	if err := writePrivate(filepath.Join(f.dir, principalsFile), b, os.Rename); err != nil {
-		return err
-	}
-	f.principals = all
 	return nil
 }
 
-func (e *entry) copy() *Principal {
-	p := e.Principal
-	p.Assignments = slices.Clone(p.Assignments)
-	return &p
+// checkName keeps names of principals and people fit for headers, logs and
+// lists: 1 to 128 characters of printable ASCII without blanks, quotes,
+// angles or backslashes.
+func checkName(name string) error {
+	if name == "" || len(name) > 128 || strings.ContainsFunc(name, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune("\"'`<>\\", c)
+	}) {
+		return fmt.Errorf("identity: %q is not a name: 1 to 128 ASCII characters, no blanks or quotes", clip(name))
+	}
+	return nil
 }
