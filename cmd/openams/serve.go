@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -251,9 +252,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	streaming := origin.New(origin.Config{
 		Locators: accounts,
 		Blobs:    blobs,
+		Changes:  db.Changes,
+		Observe:  observe(registry),
 		IndexDir: indexes,
 		Log:      log,
 	})
+	defer streaming.Close()
 	quiet := func(r *http.Request) bool {
 		return r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics"
 	}
@@ -335,6 +339,25 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	}
 	log.Info("stopped")
 	return err
+}
+
+// observe counts what the streaming endpoint serves, by kind and format.
+func observe(reg prometheus.Registerer) func(origin.Observation) {
+	labels := []string{"kind", "format", "status"}
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "openams_origin_requests_total",
+		Help: "Streaming requests answered, by kind (manifest, playlist, init, segment, file), format and status.",
+	}, labels)
+	sent := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "openams_origin_bytes_total",
+		Help: "Bytes of manifests and media sent, by kind and format.",
+	}, labels[:2])
+	reg.MustRegister(requests, sent)
+	return func(o origin.Observation) {
+		kind := o.Kind.String()
+		requests.WithLabelValues(kind, o.Format, strconv.Itoa(o.Status)).Inc()
+		sent.WithLabelValues(kind, o.Format).Add(float64(o.Bytes))
+	}
 }
 
 // mount puts together what the management listener serves.
