@@ -85,6 +85,9 @@ func (v *Video) filters() []string {
 		if v.ToneMap == "arib-std-b67" {
 			peak = "203"
 		}
+		if v.Assume != nil {
+			chain = append(chain, "setparams="+strings.Join(v.Assume, ":"))
+		}
 		chain = append(chain,
 			"zscale=t=linear:npl="+peak, "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0",
 			"zscale=t=bt709:m=bt709:r=tv")

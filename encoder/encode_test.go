@@ -267,6 +267,28 @@ func TestEncodeOffset(t *testing.T) {
 	}
 }
 
+// TestEncodeHDR: a picture that tells no more than its HDR transfer function is
+// tone-mapped all the same.
+func TestEncodeHDR(t *testing.T) {
+	for _, transfer := range []string{"arib-std-b67", "smpte2084"} {
+		path := clip(t, "hdr.mp4", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25:duration=1",
+			"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-color_trc", transfer)
+		dir := filepath.Join(t.TempDir(), "out")
+		files, _, err := encode(t, "AdaptiveStreaming", path, dir)
+		if err != nil {
+			t.Errorf("%s: %v", transfer, err)
+			continue
+		}
+		info, err := tools(t).Probe(t.Context(), files[0].Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := info.Streams[0]; v.HDR() || v.PixelFormat != "yuv420p" || v.Transfer != "bt709" || v.Primaries != "bt709" {
+			t.Errorf("%s became %s, transfer %s, primaries %s", transfer, v.PixelFormat, v.Transfer, v.Primaries)
+		}
+	}
+}
+
 // soundStart returns the second at which a file stops being silent.
 func soundStart(t *testing.T, path string) float64 {
 	t.Helper()

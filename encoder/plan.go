@@ -31,6 +31,7 @@ type Video struct {
 	GOP         int             // frames from IDR to IDR
 	Deinterlace bool            // interlaced frames only
 	ToneMap     string          // transfer function to map to SDR, "" for none
+	Assume      []string        // what a picture to be tone-mapped does not tell, as options of setparams
 	Frames      int64           // frames expected, 0 if the source does not tell
 	Slack       int64           // how many may be missing
 	Rungs       []Rung          // best first
@@ -158,6 +159,12 @@ func newVideo(src *ffmpeg.Info, s *ffmpeg.Stream, l ladder) *Video {
 	}
 	if s.HDR() {
 		v.ToneMap = s.Transfer
+		if s.Primaries == "" {
+			v.Assume = append(v.Assume, "color_primaries=bt2020")
+		}
+		if s.Matrix == "" {
+			v.Assume = append(v.Assume, "colorspace=bt2020nc")
+		}
 	}
 	if d, exact := expected(src, s); d > 0 {
 		v.Frames = int64(math.Round(d.Seconds() * rate.Float()))
