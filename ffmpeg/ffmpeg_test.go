@@ -1,19 +1,16 @@
 package ffmpeg
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -181,56 +178,6 @@ func TestRunCancel(t *testing.T) {
 	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}
-}
-
-// TestKilledWithParent starts this test binary again as a parent of ffmpeg,
-// kills it, and sees ffmpeg go.
-func TestKilledWithParent(t *testing.T) {
-	if os.Getenv("FFMPEG_TEST_PARENT") != "" {
-		args := []string{"-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25", "-f", "null", "-metadata", "title=" + os.Getenv("FFMPEG_TEST_PARENT"), "-"}
-		tools(t).Run(t.Context(), args, func(Progress) { os.Stdout.WriteString("running\n") })
-		return
-	}
-	mark := "orphan-" + strconv.Itoa(os.Getpid())
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWithParent$")
-	cmd.Env = append(os.Environ(), "FFMPEG_TEST_PARENT="+mark)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "running\n" {
-		t.Fatalf("the parent says %q, %v", line, err)
-	}
-	pids := having(t, "title="+mark)
-	if len(pids) != 1 {
-		t.Fatalf("children %v", pids)
-	}
-	cmd.Process.Signal(syscall.SIGKILL)
-	cmd.Wait()
-	for deadline := time.Now().Add(5 * time.Second); len(having(t, "title="+mark)) > 0; {
-		if time.Now().After(deadline) {
-			t.Fatalf("ffmpeg %v outlived its parent", pids)
-		}
-		time.Sleep(10 * time.Millisecond) // a process that is no child of ours can only be polled
-	}
-}
-
-// having lists the processes with the given argument.
-func having(t *testing.T, arg string) (pids []string) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil || len(files) == 0 {
-		t.Skip("no /proc to look into")
-	}
-	for _, f := range files {
-		if b, err := os.ReadFile(f); err == nil && slices.Contains(strings.Split(string(b), "\x00"), arg) {
-			pids = append(pids, filepath.Base(filepath.Dir(f)))
-		}
-	}
-	return pids
 }
 
 func TestFirstFault(t *testing.T) {
