@@ -35,6 +35,10 @@ type Config struct {
 	Redirects []string
 	// Providers are other authorities whose tokens are taken too.
 	Providers []Provider
+
+	// Rate bounds how often one principal may call Management and Media.
+	// Zero: a thousand times a second, ten thousand at once; below: no bound.
+	Rate middleware.Rate
 }
 
 // An Authority issues and checks bearer tokens.
@@ -49,6 +53,7 @@ type Authority struct {
 	interval  time.Duration       // between two polls of a device
 	byAddress *middleware.Limiter // attempts to sign in
 	byName    *middleware.Limiter // the same, by name and address
+	calls     *middleware.Limiter // of Management and Media, by principal
 	pages     *template.Template
 	providers []*provider
 }
@@ -74,6 +79,10 @@ func New(c Config) (*Authority, error) {
 	a.interval = 5 * time.Second
 	a.byAddress = middleware.NewLimiter(middleware.Rate{PerSecond: 0.5, Burst: 60}, 20_000, c.Now)
 	a.byName = middleware.NewLimiter(middleware.Rate{PerSecond: 1. / 60, Burst: 10}, 20_000, c.Now)
+	if c.Rate.PerSecond == 0 {
+		c.Rate = middleware.Rate{PerSecond: 1000, Burst: 10_000}
+	}
+	a.calls = middleware.NewLimiter(c.Rate, 10_000, c.Now)
 	var err error
 	if a.sealer, err = newSealer(c.Key); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)

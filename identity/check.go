@@ -62,10 +62,28 @@ type TokenError struct {
 
 func (e *TokenError) Error() string { return "identity: " + e.Msg }
 
+// A RateError is the refusal of a principal that calls too often.
+type RateError struct {
+	After time.Duration // when the next call is welcome
+}
+
+func (e *RateError) Error() string { return "identity: too many calls; next in " + e.After.String() }
+
 // Check finds the principal that bearer, a token without the word Bearer,
-// stands for, if the token is for aud. A refusal is a *TokenError; any other
-// error is the directory's.
+// stands for, if the token is for aud. A refusal is a *TokenError or a
+// *RateError; any other error is the directory's or a provider's.
 func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Principal, error) {
+	p, err := a.find(ctx, aud, bearer)
+	if err != nil || aud == Storage { // bytes come in many small requests
+		return p, err
+	}
+	if wait := a.calls.Take(p.ID); wait > 0 {
+		return nil, &RateError{wait}
+	}
+	return p, nil
+}
+
+func (a *Authority) find(ctx context.Context, aud Audience, bearer string) (*Principal, error) {
 	if bearer == "" || len(bearer) > maxBearer {
 		return nil, &TokenError{Reason: Malformed, Msg: "The access token is invalid."}
 	}

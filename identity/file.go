@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -41,6 +42,9 @@ func (l *list[T]) read() ([]T, error) {
 
 func (l *list[T]) load() ([]T, error) {
 	st, err := os.Stat(l.path)
+	if errors.Is(err, fs.ErrNotExist) && l.seen != nil {
+		return l.all, nil // nobody changed it: it went with its folder, and comes back with it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}

@@ -186,15 +186,26 @@ func (e *entry) has(secret string) bool {
 // with role on everything if there is none. Its secret stays readable in the
 // folder, because it is written to endpoints.json at each start.
 func (f *Folder) Ensure(name string, role Role) (appID, secret string, err error) {
+	find := func(all []entry) (bool, error) {
+		i := slices.IndexFunc(all, func(e entry) bool { return e.Name == name })
+		if i < 0 {
+			return false, nil
+		}
+		if appID, secret = all[i].AppID, all[i].Secret; secret == "" {
+			return true, fmt.Errorf("identity: the secret of principal %q is not kept", name)
+		}
+		return true, nil
+	}
+	all, err := f.principals.read()
+	if err != nil {
+		return "", "", err
+	}
+	if found, err := find(all); found {
+		return appID, secret, err
+	}
 	err = f.principals.update(func(all []entry) ([]entry, error) {
-		for _, e := range all {
-			if e.Name == name {
-				if e.Secret == "" {
-					return nil, fmt.Errorf("identity: the secret of principal %q is not kept", name)
-				}
-				appID, secret = e.AppID, e.Secret
-				return all, nil
-			}
+		if found, err := find(all); found { // made by another process just now
+			return all, err
 		}
 		e, s := newEntry(name, Application, []Assignment{{role, "/"}})
 		e.Secret = s

@@ -20,6 +20,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+
+	"github.com/openams/openams/middleware"
 )
 
 const host = "localhost:8443"
@@ -557,4 +559,33 @@ func FuzzFind(f *testing.F) {
 			t.Fatalf("%q: %+v", path, p)
 		}
 	})
+}
+
+func TestRate(t *testing.T) {
+	w := newWorld(t)
+	a, err := New(Config{TenantID: w.folder.TenantID, Directory: w.folder, Key: w.folder.Key(), Hosts: []string{host},
+		Now: func() time.Time { return w.now }, Rate: middleware.Rate{PerSecond: 1, Burst: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Authority = a
+	token := w.get(t, "/common/oauth2/token", w.form("resource", "https://localhost:8443/"))
+	blobs := w.get(t, "/common/oauth2/token", w.form("resource", "https://storage.azure.com/"))
+	check := func(aud Audience, bearer string, ok bool) {
+		t.Helper()
+		_, err := a.Check(t.Context(), aud, bearer)
+		if re, limited := errors.AsType[*RateError](err); limited == ok || limited && re.After != time.Second || ok && err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	check(Management, token, true)
+	check(Management, token, true)
+	check(Management, token, false)
+	check(Storage, blobs, true)
+	w.now = w.now.Add(time.Second)
+	check(Management, token, true)
+	check(Management, token, false)
+	if _, err := a.Check(t.Context(), Management, "x"); errors.As(err, new(*RateError)) {
+		t.Error("a bad token costs somebody a call")
+	}
 }

@@ -27,6 +27,10 @@ func Authenticate(check TokenChecker, tenantID string, next http.Handler) http.H
 			next.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), p)))
 			return
 		}
+		if re, ok := errors.AsType[*identity.RateError](err); ok {
+			WriteError(w, TooMany(re.After, "The caller sends too many requests. Please retry after the time of the header 'Retry-After'."))
+			return
+		}
 		var refused *refusal
 		if !errors.As(err, &refused) {
 			slog.ErrorContext(r.Context(), "token check failed", "request_id", middleware.RequestID(r.Context()), "error", err)
@@ -38,6 +42,27 @@ func Authenticate(check TokenChecker, tenantID string, next http.Handler) http.H
 			`Bearer authorization_uri="%s/%s", error="invalid_token", error_description="%s"`,
 			middleware.Origin(r), tenantID, quotable(refused.challenge))}}
 		WriteError(w, e)
+	})
+}
+
+// maxAddresses bounds how many clients LimitAddresses remembers.
+const maxAddresses = 50_000
+
+// LimitAddresses answers 429 to an address that asks more often than rate,
+// before its token is looked at. A rate of zero is two thousand requests a
+// second, twenty thousand at once: what a busy service behind one address
+// sends. One below zero limits nothing.
+func LimitAddresses(rate middleware.Rate, next http.Handler) http.Handler {
+	if rate.PerSecond == 0 {
+		rate = middleware.Rate{PerSecond: 2000, Burst: 20_000}
+	}
+	limiter := middleware.NewLimiter(rate, maxAddresses, nil)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait := limiter.Take(middleware.Address(r)); wait > 0 {
+			WriteError(w, TooMany(wait, "This address sends too many requests. Please retry after the time of the header 'Retry-After'."))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -87,7 +87,7 @@ func Conflict(format string, args ...any) *Error {
 // TooMany is the answer for a limit that time lifts.
 func TooMany(after time.Duration, format string, args ...any) *Error {
 	e := Errorf(http.StatusTooManyRequests, "TooManyRequests", format, args...)
-	e.Header = http.Header{"Retry-After": {strconv.Itoa(max(1, int(after.Round(time.Second)/time.Second)))}}
+	e.Header = http.Header{"Retry-After": {strconv.Itoa(max(1, int((after+time.Second-1)/time.Second)))}}
 	return e
 }
 
