@@ -36,8 +36,9 @@ type DB struct {
 	now     func() time.Time
 	changes atomic.Uint64
 
-	watching sync.Mutex
-	watchers []*func(JobChange)
+	watching  sync.Mutex
+	watchers  []*func(JobChange)
+	recorders []*func(*Tx, []JobChange) error
 }
 
 // Open opens the catalog, making or migrating it as needed. It fails when
@@ -106,11 +107,12 @@ func (db *DB) Now() time.Time { return db.now().UTC().Truncate(tick) }
 // A Tx is a transaction. It is valid only inside the function it was given to
 // and is not for concurrent use.
 type Tx struct {
-	db      *DB
-	ctx     context.Context
-	tx      *sql.Tx
-	now     time.Time
-	changes []JobChange
+	db       *DB
+	ctx      context.Context
+	tx       *sql.Tx
+	now      time.Time
+	changes  []JobChange
+	progress []JobChange
 }
 
 // Now is the instant of the transaction: what it writes happened then.
@@ -154,9 +156,11 @@ func (db *DB) write(ctx context.Context, pool *sql.DB, f func(*Tx) error) error 
 	}
 	var changes []JobChange
 	err := db.run(ctx, pool, nil, func(tx *Tx) error {
-		err := f(tx)
+		if err := f(tx); err != nil {
+			return err
+		}
 		changes = tx.changes
-		return err
+		return tx.record()
 	})
 	if err == nil && len(changes) > 0 {
 		db.tell(changes) // before the next writer's turn: watchers see the order of the commits
@@ -185,6 +189,7 @@ type JobChange struct {
 	Task      string // id; empty: the job itself
 	TaskIndex int
 	From, To  ams.JobState // From is empty for a new job
+	Progress  float64      // percent, for Record alone
 	At        time.Time
 }
 

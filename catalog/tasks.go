@@ -104,14 +104,18 @@ func (tx *Tx) TaskJob(r *TaskRecord) (*ams.Job, error) {
 // its job that follows.
 func (tx *Tx) SaveTask(r *TaskRecord) error {
 	var from ams.JobState
-	if err := tx.queryRow("SELECT state FROM tasks WHERE id = ?", r.ID).Scan(&from); err != nil {
+	var progress float64
+	if err := tx.queryRow("SELECT state, progress FROM tasks WHERE id = ?", r.ID).Scan(&from, &progress); err != nil {
 		return err
 	}
 	if from != r.State && !from.CanMove(r.State) {
 		return fmt.Errorf("task %s: %s cannot become %s", r.ID, from, r.State)
 	}
-	if err := tasks.update(tx, r, "id = ?", r.ID); err != nil || from == r.State {
+	if err := tasks.update(tx, r, "id = ?", r.ID); err != nil {
 		return err
+	}
+	if from == r.State {
+		return tx.progressed(r, progress)
 	}
 	j, err := jobs.one(tx, "seq = ?", r.job)
 	if err != nil {
