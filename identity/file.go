@@ -75,6 +75,9 @@ func (l *list[T]) update(change func([]T) ([]T, error)) (err error) {
 		return fmt.Errorf("identity: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }() // which unlocks
+	if err := giveTo(lock, filepath.Dir(l.path)); err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("identity: lock %s: %w", lock.Name(), err)
 	}

@@ -17,8 +17,8 @@ import (
 // is empty until a program acts for them.
 type Person struct {
 	Principal
-	DisplayName string
-	Stamp       string // changes with the password: what was issued before ends with it
+	DisplayName string `json:"displayName,omitempty"`
+	Stamp       string `json:"-"` // changes with the password: what was issued before ends with it
 }
 
 // person is one as users.json has it.

@@ -18,9 +18,9 @@ const (
 
 // A Principal is somebody who may call, with what they may do.
 type Principal struct {
-	ID          string       `json:"id"`    // object id, a GUID: the oid of tokens
-	AppID       string       `json:"appId"` // client id, a GUID
-	TenantID    string       `json:"-"`     // of the data folder
+	ID          string       `json:"id"`              // object id, a GUID: the oid of tokens
+	AppID       string       `json:"appId,omitempty"` // client id, a GUID; of a person: of the program that acts for them
+	TenantID    string       `json:"-"`               // of the data folder
 	Name        string       `json:"name"`
 	Kind        Kind         `json:"kind"`
 	Assignments []Assignment `json:"assignments"`

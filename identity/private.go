@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Once returns the content of the private file name in the folder dir. If
@@ -59,7 +60,7 @@ func writePrivate(path string, b []byte, install func(from, to string) error) er
 		return fmt.Errorf("identity: %w", err)
 	}
 	_, err = tmp.Write(b)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	err = errors.Join(err, giveTo(tmp, dir), tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = install(tmp.Name(), path)
 	}
@@ -74,6 +75,22 @@ func writePrivate(path string, b []byte, install func(from, to string) error) er
 	defer d.Close()
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("identity: sync %s: %w", dir, err)
+	}
+	return nil
+}
+
+// giveTo makes the owner of the folder dir that of f, if we are root: a server
+// of another user must be able to read what an administrator changes.
+func giveTo(f *os.File, dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	st, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if owner, ok := st.Sys().(*syscall.Stat_t); ok {
+		return f.Chown(int(owner.Uid), int(owner.Gid))
 	}
 	return nil
 }

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openams/openams/identity"
+)
+
+// roles are the names that --role takes: short ones for the command line, and
+// Azure's own.
+var roles = []struct {
+	short string
+	role  identity.Role
+}{
+	{"owner", identity.Owner},
+	{"contributor", identity.Contributor},
+	{"reader", identity.Reader},
+	{"account-administrator", identity.MediaAccountAdministrator},
+	{"live-events-administrator", identity.MediaLiveEventsAdministrator},
+	{"media-operator", identity.MediaOperator},
+	{"policy-administrator", identity.MediaPolicyAdministrator},
+	{"streaming-endpoints-administrator", identity.MediaStreamingEndpointsAdministrator},
+}
+
+// principalsCommand keeps the service principals and managed identities of a
+// data folder. A running server sees each change at once.
+func principalsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "principals",
+		Short: "Keep the service principals and managed identities of a data folder",
+		Long: `principals keeps the programs that may call: service principals sign in with a
+client id and a secret, managed identities ask /msi/token with a secret alone.
+A server that runs on the data folder sees every change at once.`,
+	}
+	folder := folderFlag(cmd)
+	asJSON := jsonFlag(cmd)
+
+	var kind string
+	create := &cobra.Command{
+		Use:   "create NAME --role ROLE",
+		Short: "Make a principal and show its secret, this once",
+		Args:  cobra.ExactArgs(1),
+	}
+	assigned := assignmentFlags(create)
+	create.Flags().StringVar(&kind, "kind", "application", "application or managed-identity")
+	create.RunE = func(cmd *cobra.Command, args []string) error {
+		f, err := folder()
+		if err != nil {
+			return err
+		}
+		assignments, err := assigned()
+		if err != nil {
+			return err
+		}
+		kinds := map[string]identity.Kind{"application": identity.Application, "managed-identity": identity.ManagedIdentity}
+		if kinds[kind] == "" {
+			return fmt.Errorf("--kind %q is neither application nor managed-identity", kind)
+		}
+		id, secret, err := f.Create(args[0], kinds[kind], assignments)
+		if err != nil {
+			return err
+		}
+		return printSecret(cmd.OutOrStdout(), *asJSON, f, id, secret)
+	}
+	rotate := &cobra.Command{
+		Use:   "rotate NAME|CLIENT-ID",
+		Short: "Give a principal a new secret, and show it this once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := folder()
+			if err != nil {
+				return err
+			}
+			id, secret, err := f.Rotate(args[0])
+			if err != nil {
+				return unknown("principal", args[0], err)
+			}
+			return printSecret(cmd.OutOrStdout(), *asJSON, f, id, secret)
+		},
+	}
+	remove := &cobra.Command{
+		Use:   "delete NAME|CLIENT-ID",
+		Short: "Take a principal away; its tokens end",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := folder()
+			if err != nil {
+				return err
+			}
+			return unknown("principal", args[0], f.Delete(args[0]))
+		},
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the principals",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := folder()
+			if err != nil {
+				return err
+			}
+			all, err := f.Principals()
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), all)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "NAME\tKIND\tCLIENT ID\tROLES")
+			for _, p := range all {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Kind, p.AppID, describe(p.Assignments))
+			}
+			return w.Flush()
+		},
+	}
+	cmd.AddCommand(create, list, rotate, remove)
+	return cmd
+}
+
+// folderFlag adds --data and returns what opens the identity of that folder.
+func folderFlag(cmd *cobra.Command) func() (*identity.Folder, error) {
+	data := cmd.PersistentFlags().String("data", os.Getenv("OPENAMS_DATA"), "data folder (or OPENAMS_DATA)")
+	return func() (*identity.Folder, error) {
+		if *data == "" {
+			return nil, errors.New("which data folder? Say --data DIR (or OPENAMS_DATA)")
+		}
+		// A misspelt name must not make a folder.
+		if st, err := os.Stat(*data); err != nil || !st.IsDir() {
+			return nil, fmt.Errorf("there is no data folder %s", *data)
+		}
+		return identity.Open(filepath.Join(*data, "secrets"))
+	}
+}
+
+func jsonFlag(cmd *cobra.Command) *bool {
+	return cmd.PersistentFlags().Bool("json", false, "print JSON")
+}
+
+// assignmentFlags adds --role and --scope and returns what reads them.
+func assignmentFlags(cmd *cobra.Command) func() ([]identity.Assignment, error) {
+	var names []string
+	for _, r := range roles {
+		names = append(names, r.short)
+	}
+	given := cmd.Flags().StringSlice("role", nil, "role, may be repeated: "+strings.Join(names, ", "))
+	scope := cmd.Flags().String("scope", "/", "Resource Manager id at and below which the roles hold")
+	return func() ([]identity.Assignment, error) {
+		var all []identity.Assignment
+		for _, name := range *given {
+			i := slices.IndexFunc(roles, func(r struct {
+				short string
+				role  identity.Role
+			}) bool {
+				return strings.EqualFold(r.short, name) || strings.EqualFold(string(r.role), name)
+			})
+			if i < 0 {
+				return nil, fmt.Errorf("--role %q is none of %s", name, strings.Join(names, ", "))
+			}
+			all = append(all, identity.Assignment{Role: roles[i].role, Scope: *scope})
+		}
+		if len(all) == 0 {
+			return nil, errors.New("without a role nothing is allowed: say --role")
+		}
+		return all, nil
+	}
+}
+
+func describe(assignments []identity.Assignment) string {
+	var all []string
+	for _, a := range assignments {
+		s := string(a.Role)
+		if a.Scope != "/" {
+			s += " at " + a.Scope
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, ", ")
+}
+
+func printSecret(w io.Writer, asJSON bool, f *identity.Folder, id, secret string) error {
+	if asJSON {
+		return printJSON(w, map[string]string{"tenantId": f.TenantID, "clientId": id, "clientSecret": secret})
+	}
+	_, err := fmt.Fprintf(w, "tenant         %s\nclient id      %s\nclient secret  %s\n", f.TenantID, id, secret)
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// unknown says who is not there.
+func unknown(what, name string, err error) error {
+	if errors.Is(err, identity.ErrNoPrincipal) {
+		return fmt.Errorf("there is no %s %q", what, name)
+	}
+	return err
+}

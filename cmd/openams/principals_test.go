@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openams/openams/identity"
+)
+
+// run gives a command its arguments and returns what it printed.
+func run(cmd *cobra.Command, stdin string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetArgs(args)
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+// A server has the folder open while the commands change it.
+func TestPrincipals(t *testing.T) {
+	dir := t.TempDir()
+	server, err := identity.Open(filepath.Join(dir, "secrets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const scope = "/subscriptions/s"
+	out, err := run(principalsCommand(), "", "create", "robot", "--role", "media-operator,Reader", "--scope", scope, "--json", "--data", dir)
+	var made struct{ TenantID, ClientID, ClientSecret string }
+	if err := json.Unmarshal([]byte(out), &made); err != nil || made.TenantID != server.TenantID {
+		t.Fatal(out, err)
+	}
+	p, err := server.Authenticate(t.Context(), made.ClientID, made.ClientSecret)
+	if err != nil || p.Kind != identity.Application || len(p.Assignments) != 2 || p.Assignments[0] != (identity.Assignment{Role: identity.MediaOperator, Scope: scope}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if out, err := run(principalsCommand(), "", "rotate", "robot", "--data", dir); err != nil || !strings.Contains(out, made.ClientID) {
+		t.Error(out, err)
+	}
+	if _, err := server.Authenticate(t.Context(), made.ClientID, made.ClientSecret); err == nil {
+		t.Error("the old secret is good after rotate")
+	}
+	if out, err := run(principalsCommand(), "", "create", "vm", "--kind", "managed-identity", "--role", "owner", "--data", dir); err != nil || !strings.Contains(out, "client secret") {
+		t.Error(out, err)
+	}
+	out, err = run(principalsCommand(), "", "list", "--data", dir)
+	for _, want := range []string{"robot", made.ClientID, "Media Services Media Operator at /subscriptions/s, Reader at", "ManagedIdentity"} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("list has no %q: %v\n%s", want, err, out)
+		}
+	}
+	if strings.Contains(out, made.ClientSecret) {
+		t.Error("list shows a secret")
+	}
+	if out, err := run(principalsCommand(), "", "delete", made.ClientID, "--data", dir); err != nil {
+		t.Error(out, err)
+	}
+	if _, err := server.Principal(t.Context(), made.ClientID); err == nil {
+		t.Error("deleted, and still there")
+	}
+	for _, args := range [][]string{
+		{"create", "x", "--data", dir}, // no role
+		{"create", "x", "--role", "king", "--data", dir},
+		{"create", "x", "--role", "reader", "--kind", "person", "--data", dir},
+		{"create", "vm", "--role", "reader", "--data", dir},
+		{"delete", "nobody", "--data", dir},
+		{"rotate", "nobody", "--data", dir},
+		{"list", "--data", filepath.Join(dir, "none")},
+		{"list", "--data", ""},
+	} {
+		if out, err := run(principalsCommand(), "", args...); err == nil {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+}
+
+func TestUsers(t *testing.T) {
+	dir := t.TempDir()
+	server, err := identity.Open(filepath.Join(dir, "secrets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(usersCommand(), "first password\r\n", "create", "alice@contoso.com", "--role", "contributor", "--display-name", "Alice", "--data", dir); err != nil {
+		t.Fatal(out, err)
+	}
+	if p, err := server.SignIn(t.Context(), "alice@contoso.com", "first password"); err != nil || !p.MayMethod("PUT") || p.DisplayName != "Alice" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if out, err := run(usersCommand(), "second password", "password", "alice@contoso.com", "--data", dir); err != nil {
+		t.Error(out, err)
+	}
+	if _, err := server.SignIn(t.Context(), "alice@contoso.com", "second password"); err != nil {
+		t.Error(err)
+	}
+	out, err := run(usersCommand(), "", "create", "bob", "--role", "reader", "--generate", "--data", dir)
+	_, rest, _ := strings.Cut(out, "password ")
+	made, _, _ := strings.Cut(rest, "\n")
+	if _, err2 := server.SignIn(t.Context(), "bob", made); err != nil || err2 != nil {
+		t.Error(out, err, err2)
+	}
+	if out, err := run(usersCommand(), "", "list", "--json", "--data", dir); err != nil || !strings.Contains(out, `"displayName": "Alice"`) || strings.Contains(out, "$2a$") {
+		t.Error(out, err)
+	}
+	if out, err := run(usersCommand(), "", "delete", "ALICE@contoso.com", "--data", dir); err != nil {
+		t.Error(out, err)
+	}
+	if out, err := run(usersCommand(), "", "list", "--data", dir); err != nil || strings.Contains(out, "alice") || !strings.Contains(out, "bob") {
+		t.Error(out, err)
+	}
+	for _, args := range [][]string{
+		{"create", "bob", "--role", "reader", "--data", dir}, // no password, and taken
+		{"password", "nobody", "--generate", "--data", dir},
+		{"delete", "nobody", "--data", dir},
+	} {
+		if out, err := run(usersCommand(), "", args...); err == nil {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+}
