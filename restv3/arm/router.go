@@ -330,7 +330,7 @@ func (rt *Router) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e == nil {
 		e = internal(r)
 	}
-	if e.Status >= 500 {
+	if e.Status >= 500 && e.Status != http.StatusNotImplemented { // which is as it should be
 		rt.c.Log.ErrorContext(r.Context(), "request failed", "request_id", middleware.RequestID(r.Context()),
 			"method", r.Method, "url", middleware.RedactURL(r.URL), "code", e.Code, "error", err)
 	}
