@@ -195,3 +195,22 @@ func equal(a, b []mp4.Subsample) bool {
 	}
 	return true
 }
+
+// BenchmarkAddNALs scans a clip; MB/s are of the whole file.
+func BenchmarkAddNALs(b *testing.B) {
+	data, err := os.ReadFile(sliceClip(b, "bframes.mp4"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	x, err := mp4.BuildIndex(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := mp4.AddNALs(x, bytes.NewReader(data)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(x.Tracks[0].NumSamples()), "ns/sample")
+}

@@ -132,6 +132,13 @@ func TestParseIndex(t *testing.T) {
 // with six renditions in six muxed files, and reports the bytes it then holds.
 func BenchmarkLoad(b *testing.B) {
 	video, audio := hour(7200)
+	for i := range video.NumSamples() { // one slice each, four in key frames
+		list := []Subsample{{Clear: uint32(10 + i%3)}}
+		if i%50 == 0 {
+			list = []Subsample{{700, 20000}, {11, 20000}, {11, 20000}, {Clear: 11}}
+		}
+		video.nals.add(i, list)
+	}
 	x := &Index{Size: 1 << 33, Tracks: []*Track{video, audio}}
 	blob, _ := x.AppendBinary(nil)
 	samples := 6 * (video.NumSamples() + audio.NumSamples())
@@ -145,6 +152,12 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		b.ReportMetric(float64(samples), "samples")
 		b.ReportMetric(float64(6*len(blob))/1e6, "MB")
+	})
+	b.Run("subsamples/video", func(b *testing.B) {
+		for b.Loop() {
+			for range video.Subsamples(1000, 150) {
+			}
+		}
 	})
 	for _, tr := range x.Tracks {
 		b.Run("fragments/"+tr.Kind.String(), func(b *testing.B) {

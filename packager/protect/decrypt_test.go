@@ -69,9 +69,9 @@ func each(t *testing.T, f func(t *testing.T, scheme protect.Scheme, r *packager.
 						if again := a.bytes(t, s, nil); !bytes.Equal(again, b) {
 							t.Error("the segment differs the second time")
 						}
-						more, err := p.Overhead(r, k, row.format == "")
-						if err != nil || size+more != int64(len(b)) {
-							t.Errorf("fragment %d: %d bytes, clear %d, overhead %d, %v", k, len(b), size, more, err)
+						whole, first, err := p.Size(r, k, size, 0, row.format == "")
+						if err != nil || whole != int64(len(b)) || first != whole-size {
+							t.Errorf("fragment %d has %d bytes, Size says %d, %d, %v", k, len(b), whole, first, err)
 						}
 					}
 					f(t, row.scheme, r, c, e)

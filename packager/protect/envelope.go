@@ -3,6 +3,7 @@ package protect
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"slices"
 
 	"github.com/openams/openams/packager"
 )
@@ -21,21 +22,32 @@ func (p *Protection) envelope(r *packager.Rendition, s *packager.Segment) *packa
 		Size:        EnvelopeSize(s.Size),
 		Extents:     s.Extents,
 		Transform: func(dst, media []byte) ([]byte, error) {
-			from := len(dst)
+			mode := cipher.NewCBCEncrypter(key.block, key.iv[:])
+			done := len(dst)
+			encrypt := func() {
+				n := (len(dst) - done) &^ (aes.BlockSize - 1)
+				mode.CryptBlocks(dst[done:done+n], dst[done:done+n])
+				done += n
+			}
+			from := done
 			dst = append(dst, s.Header...)
-			if s.Transform == nil {
-				dst = append(dst, media...)
-			} else {
+			if s.Transform != nil {
 				var err error
 				if dst, err = s.Transform(dst, media); err != nil {
 					return nil, err
+				}
+			} else {
+				// In pieces, so that what is encrypted is in the cache.
+				for piece := range slices.Chunk(media, 64<<10) {
+					dst = append(dst, piece...)
+					encrypt()
 				}
 			}
 			pad := aes.BlockSize - (len(dst)-from)%aes.BlockSize
 			for range pad {
 				dst = append(dst, byte(pad))
 			}
-			cipher.NewCBCEncrypter(key.block, key.iv[:]).CryptBlocks(dst[from:], dst[from:])
+			encrypt()
 			return dst, nil
 		},
 	}

@@ -80,21 +80,6 @@ func (p *Protection) inUUID(header []byte) bool {
 	return p.Scheme == PIFF || string(header[4:8]) == "moof"
 }
 
-// Overhead returns by how many bytes fragment k of r grows, all of them before
-// its media; for AES128, which pads the end, use EnvelopeSize. smooth says that
-// it is for Smooth. The error is that of the segment.
-func (p *Protection) Overhead(r *packager.Rendition, k int, smooth bool) (int64, error) {
-	key := p.key(r)
-	if key == nil || p.Scheme == AES128 {
-		return 0, nil
-	}
-	info, err := p.sampleInfo(r, k, key)
-	if err != nil {
-		return 0, err
-	}
-	return int64(len(info.boxes(smooth || p.Scheme == PIFF, 0))), nil
-}
-
 // A sampleInfo is the contents of senc and saiz.
 type sampleInfo struct {
 	flags uint32
@@ -210,7 +195,8 @@ func (x *sampleInfo) boxes(uuid bool, offset int) []byte {
 	return w.b
 }
 
-// cenc encrypts the samples of f. dst and src are as long and do not overlap.
+// cenc encrypts the samples of f. dst and src are as long, and are
+// the same or do not overlap.
 func cenc(dst, src []byte, t *mp4.Track, f mp4.Fragment, key *Key, vector uint64) {
 	vector += uint64(f.First)
 	video := t.Kind == mp4.Video
@@ -231,18 +217,19 @@ func cenc(dst, src []byte, t *mp4.Track, f mp4.Fragment, key *Key, vector uint64
 	}
 }
 
-// cbcs encrypts the samples of f. dst and src are as long and do not overlap.
+// cbcs encrypts the samples of f. dst and src are as long, and are
+// the same or do not overlap.
 func cbcs(dst, src []byte, t *mp4.Track, f mp4.Fragment, key *Key) {
 	step := blockSize
 	if t.Kind == mp4.Video {
 		step = (cryptBlocks + skipBlocks) * blockSize
 	}
-	copy(dst, src)
 	for _, list := range t.Subsamples(f.First, f.N) {
 		for _, s := range list {
-			dst = dst[s.Clear:]
-			cbc(dst[:s.Protected], step, key)
-			dst = dst[s.Protected:]
+			// Slice by slice, so that what is encrypted is in the cache.
+			n := copy(dst[:s.Clear+s.Protected], src)
+			cbc(dst[s.Clear:n], step, key)
+			dst, src = dst[n:], src[n:]
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (p *Protection) keyURL(key *Key) string {
 
 // ProtectionElement returns the Protection element of a Smooth client manifest
 // on one line, "" if nothing of pres is encrypted. It stands before the
-// StreamIndex elements ([MS-SSTR] 2.2.2.1).
+// StreamIndex elements ([MS-SSTR] 2.2.2).
 func (p *Protection) ProtectionElement(pres *packager.Presentation) string {
 	var keys []*Key
 	for _, t := range pres.Tracks {

@@ -110,6 +110,28 @@ func (p *Protection) key(r *packager.Rendition) *Key {
 	return p.Keys(r)
 }
 
+// Name returns the value of the URL key "encryption".
+func (p *Protection) Name() string { return p.Scheme.String() }
+
+// Size returns the sizes of fragment k of r, and of its part up to the end of
+// the first sample, from those of the clear fragment. smooth says that it is for
+// Smooth. The error is that of the segment.
+func (p *Protection) Size(r *packager.Rendition, k int, whole, first int64, smooth bool) (int64, int64, error) {
+	key := p.key(r)
+	if key == nil {
+		return whole, first, nil
+	}
+	if p.Scheme == AES128 {
+		return EnvelopeSize(whole), first, nil
+	}
+	info, err := p.sampleInfo(r, k, key)
+	if err != nil {
+		return 0, 0, err
+	}
+	more := int64(len(info.boxes(smooth || p.Scheme == PIFF, 0)))
+	return whole + more, first + more, nil
+}
+
 // refuse tells why samples of r cannot be encrypted in part; nil if they can.
 func (p *Protection) refuse(r *packager.Rendition) error {
 	if r.Media.Kind != mp4.Video || r.Media.HasNALs() {

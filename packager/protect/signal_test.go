@@ -225,11 +225,11 @@ func TestRefused(t *testing.T) {
 	p := protection(t, protect.CENC)
 	r := pres.Tracks[0].Renditions[0]
 	r.Media.Codec, r.Media.Config = "avc1", make([]byte, 10)
-	if _, err := p.Overhead(r, 0, false); err == nil || packager.CodeOf(err) != "" {
+	if _, _, err := p.Size(r, 0, 0, 0, false); err == nil || packager.CodeOf(err) != "" {
 		t.Errorf("without NAL units: %v", err)
 	}
 	r.Media.Codec = "av01"
-	if _, err := p.Overhead(r, 0, false); packager.CodeOf(err) != packager.VideoEncodingNotSupported {
+	if _, _, err := p.Size(r, 0, 0, 0, false); packager.CodeOf(err) != packager.VideoEncodingNotSupported {
 		t.Errorf("AV1: %v", err)
 	}
 }
