@@ -100,7 +100,9 @@ func (a *Authority) answer(won *award, p place, origin string, clientInfo bool) 
 	}
 	if p.flavour != v2 {
 		text := func(n int64) string { return strconv.FormatInt(n, 10) }
-		body["expires_in"], body["ext_expires_in"] = text(seconds), text(seconds) // v1 spells numbers as strings
+		if p.flavour == v1 { // spells numbers as strings; az 2.45 adds to AD FS's
+			body["expires_in"], body["ext_expires_in"] = text(seconds), text(seconds)
+		}
 		body["expires_on"], body["not_before"] = text(now.Add(a.c.Lifetime).Unix()), text(now.Unix())
 		body["resource"] = audience
 	}
