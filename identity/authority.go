@@ -91,6 +91,9 @@ func New(c Config) (*Authority, error) {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	for _, p := range c.Providers {
+		if _, ours := a.parseIssuer(p.Issuer); ours || slices.ContainsFunc(a.providers, func(o *provider) bool { return o.Issuer == p.Issuer }) {
+			return nil, fmt.Errorf("identity: provider %q: the issuer is this authority, or another provider", p.Issuer)
+		}
 		external, err := newProvider(p, c.Now)
 		if err != nil {
 			return nil, err

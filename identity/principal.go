@@ -52,6 +52,18 @@ func (p *Principal) MayMethod(method string) bool {
 	return slices.ContainsFunc(p.Assignments, func(a Assignment) bool { return a.Role.Allows(action) })
 }
 
+// Who names p in records and messages as Azure does: people by their sign-in
+// name, programs by their client id.
+func (p *Principal) Who() string {
+	switch {
+	case p.Kind == User && p.Name != "":
+		return p.Name
+	case p.AppID != "":
+		return p.AppID
+	}
+	return p.ID
+}
+
 // Roles returns the names of p's roles, each once, sorted.
 func (p *Principal) Roles() []string {
 	var names []string

@@ -147,6 +147,7 @@ func TestProvider(t *testing.T) {
 		"issuer":    func(p *Provider) { p.Issuer = "contoso" },
 		"plain":     func(p *Provider) { p.Issuer = "http://contoso.com/" },
 		"audiences": func(p *Provider) { p.Audiences = nil },
+		"our own":   func(p *Provider) { p.Issuer = "https://localhost:8443/" + us.folder.TenantID + "/v2.0" },
 		"role":      func(p *Provider) { p.Roles = map[string][]Assignment{"a": {{"King", "/"}}} },
 	} {
 		p := Provider{Issuer: issuer, Audiences: []string{"x"}}

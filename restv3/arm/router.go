@@ -308,13 +308,9 @@ func Authorize(ctx context.Context, action, scope string) error {
 	if p.May(action, scope) {
 		return nil
 	}
-	client := p.AppID
-	if p.Kind == identity.User {
-		client = p.Name
-	}
 	return Errorf(http.StatusForbidden, "AuthorizationFailed",
 		"The client '%s' with object id '%s' does not have authorization to perform action '%s' over scope '%s' or the scope is invalid. If access was recently granted, please refresh your credentials.",
-		client, p.ID, action, clip(scope))
+		p.Who(), p.ID, action, clip(scope))
 }
 
 // fail answers err, and logs what is the server's own fault.
