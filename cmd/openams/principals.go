@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -30,6 +29,43 @@ var roles = []struct {
 	{"media-operator", identity.MediaOperator},
 	{"policy-administrator", identity.MediaPolicyAdministrator},
 	{"streaming-endpoints-administrator", identity.MediaStreamingEndpointsAdministrator},
+}
+
+func roleNames() string {
+	var names []string
+	for _, r := range roles {
+		names = append(names, r.short)
+	}
+	return strings.Join(names, ", ")
+}
+
+// roleOf reads the name of a role, short or as Azure shows it.
+func roleOf(name string) (identity.Role, error) {
+	for _, r := range roles {
+		if strings.EqualFold(r.short, name) || strings.EqualFold(string(r.role), name) {
+			return r.role, nil
+		}
+	}
+	return "", fmt.Errorf("%q is none of %s", name, roleNames())
+}
+
+// providerRoles reads what the values of a provider's claim allow, such as
+// "media-team=contributor" or "viewers=reader@/subscriptions/…".
+func providerRoles(settings []string) (map[string][]identity.Assignment, error) {
+	all := make(map[string][]identity.Assignment)
+	for _, s := range settings {
+		value, rest, ok := strings.Cut(s, "=")
+		name, scope, scoped := strings.Cut(rest, "@")
+		if !scoped {
+			scope = "/"
+		}
+		role, err := roleOf(name)
+		if !ok || value == "" || err != nil || !strings.HasPrefix(scope, "/") {
+			return nil, fmt.Errorf("%q is not VALUE=ROLE or VALUE=ROLE@SCOPE with a role of %s", s, roleNames())
+		}
+		all[value] = append(all[value], identity.Assignment{Role: role, Scope: scope})
+	}
+	return all, nil
 }
 
 // principalsCommand keeps the service principals and managed identities of a
@@ -70,7 +106,11 @@ A server that runs on the data folder sees every change at once.`,
 		if err != nil {
 			return err
 		}
-		return printSecret(cmd.OutOrStdout(), *asJSON, f, id, secret)
+		if err := printSecret(cmd.OutOrStdout(), *asJSON, f, id, secret); err != nil || kind == "application" || *asJSON {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "Programs find it with IDENTITY_ENDPOINT=https://HOST:PORT/msi/token and the secret as IDENTITY_HEADER.")
+		return err
 	}
 	rotate := &cobra.Command{
 		Use:   "rotate NAME|CLIENT-ID",
@@ -149,25 +189,16 @@ func jsonFlag(cmd *cobra.Command) *bool {
 
 // assignmentFlags adds --role and --scope and returns what reads them.
 func assignmentFlags(cmd *cobra.Command) func() ([]identity.Assignment, error) {
-	var names []string
-	for _, r := range roles {
-		names = append(names, r.short)
-	}
-	given := cmd.Flags().StringSlice("role", nil, "role, may be repeated: "+strings.Join(names, ", "))
+	given := cmd.Flags().StringSlice("role", nil, "role, may be repeated: "+roleNames())
 	scope := cmd.Flags().String("scope", "/", "Resource Manager id at and below which the roles hold")
 	return func() ([]identity.Assignment, error) {
 		var all []identity.Assignment
 		for _, name := range *given {
-			i := slices.IndexFunc(roles, func(r struct {
-				short string
-				role  identity.Role
-			}) bool {
-				return strings.EqualFold(r.short, name) || strings.EqualFold(string(r.role), name)
-			})
-			if i < 0 {
-				return nil, fmt.Errorf("--role %q is none of %s", name, strings.Join(names, ", "))
+			role, err := roleOf(name)
+			if err != nil {
+				return nil, fmt.Errorf("--role: %w", err)
 			}
-			all = append(all, identity.Assignment{Role: roles[i].role, Scope: *scope})
+			all = append(all, identity.Assignment{Role: role, Scope: *scope})
 		}
 		if len(all) == 0 {
 			return nil, errors.New("without a role nothing is allowed: say --role")

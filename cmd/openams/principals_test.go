@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"github.com/openams/openams/identity"
@@ -121,6 +122,22 @@ func TestUsers(t *testing.T) {
 	} {
 		if out, err := run(usersCommand(), "", args...); err == nil {
 			t.Errorf("%v: %s", args, out)
+		}
+	}
+}
+
+func TestProviderRoles(t *testing.T) {
+	got, err := providerRoles([]string{"media team=contributor", "v=reader@/subscriptions/s", "v=Media Services Media Operator"})
+	want := map[string][]identity.Assignment{
+		"media team": {{Role: identity.Contributor, Scope: "/"}},
+		"v":          {{Role: identity.Reader, Scope: "/subscriptions/s"}, {Role: identity.MediaOperator, Scope: "/"}},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	for _, s := range []string{"", "x", "=reader", "x=king", "x=reader@s"} {
+		if _, err := providerRoles([]string{s}); err == nil {
+			t.Errorf("%q: no error", s)
 		}
 	}
 }
