@@ -1,6 +1,9 @@
 package ams
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // An Account is a media services account: the owner of everything below.
 // Its v3 address is SubscriptionID, ResourceGroup and Name.
@@ -12,6 +15,8 @@ type Account struct {
 	Location       string
 	Tags           map[string]string
 	Storage        []AccountStorage // one Primary, any number of Secondary
+	Settings       AccountSettings
+	PrivateLinks   []PrivateLink
 	Created        time.Time
 	LastModified   time.Time
 	CreatedBy      string // client id of the creator, for systemData
@@ -20,8 +25,27 @@ type Account struct {
 
 // An AccountStorage attaches a storage account to a media services account.
 type AccountStorage struct {
-	Name    string // of the StorageAccount
-	Primary bool
+	Name     string // of the StorageAccount
+	Primary  bool
+	Identity json.RawMessage `json:",omitempty"` // v3 identity: kept, no effect
+}
+
+// AccountSettings are settings of Azure's surroundings: identities, customer
+// keys, private networks. They are kept in the v3 spelling for the clients that
+// write them and have no effect here. Empty: the default.
+type AccountSettings struct {
+	Identity              json.RawMessage `json:"identity,omitempty"`
+	StorageAuthentication string          `json:"storageAuthentication,omitempty"`
+	Encryption            json.RawMessage `json:"encryption,omitempty"`
+	KeyDelivery           json.RawMessage `json:"keyDelivery,omitempty"`
+	PublicNetworkAccess   string          `json:"publicNetworkAccess,omitempty"`
+	MinimumTLSVersion     string          `json:"minimumTlsVersion,omitempty"`
+}
+
+// A PrivateLink is a private endpoint connection: kept, no effect.
+type PrivateLink struct {
+	Name  string          `json:"name"`
+	State json.RawMessage `json:"state,omitempty"` // privateLinkServiceConnectionState in the v3 spelling
 }
 
 // PrimaryStorage is the name of the storage account that new assets use.

@@ -20,6 +20,7 @@ var accounts = table[ams.Account]{
 	rest: func(a *ams.Account) map[string]any {
 		return map[string]any{
 			"location": &a.Location, "tags": &a.Tags, "storage": &a.Storage,
+			"settings": &a.Settings, "privateLinks": &a.PrivateLinks,
 			"createdBy": &a.CreatedBy, "lastModifiedBy": &a.LastModifiedBy,
 		}
 	},

@@ -78,10 +78,28 @@ func (tx *Tx) UpdateAsset(a *ams.Asset) error {
 	return assets.update(tx, a, "account = ? AND name_key = ?", a.Account, fold(a.Name))
 }
 
-// DeleteAsset deletes an asset and its locators. Its container is the
+// UsesStorage reports whether an asset of the account has its container in
+// the storage account.
+func (tx *Tx) UsesStorage(account, storageAccount string) (used bool, err error) {
+	return used, tx.queryRow("SELECT EXISTS (SELECT 1 FROM assets WHERE storage_account = ? AND account = ?)", storageAccount, account).Scan(&used)
+}
+
+// CountAssets is how many assets an account has. It takes long for many.
+func (tx *Tx) CountAssets(account string) (n int, err error) {
+	return n, tx.queryRow("SELECT COUNT(*) FROM assets WHERE account = ?", account).Scan(&n)
+}
+
+// DeleteAsset deletes an asset, its locators, filters and tracks. Its container is the
 // caller's to delete.
 func (tx *Tx) DeleteAsset(account, name string) error {
-	if _, err := locators.delete(tx, "account = ? AND asset_key = ?", account, fold(name)); err != nil {
+	const ofAsset = "account = ? AND asset_key = ?"
+	if _, err := locators.delete(tx, ofAsset, account, fold(name)); err != nil {
+		return err
+	}
+	if _, err := manifestFilters.delete(tx, ofAsset, account, fold(name)); err != nil {
+		return err
+	}
+	if _, err := tracks.delete(tx, ofAsset, account, fold(name)); err != nil {
 		return err
 	}
 	return assets.deleteOne(tx, "account = ? AND name_key = ?", account, fold(name))

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"strings"
+	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/filter"
@@ -142,6 +143,17 @@ func (tx *Tx) CancelJob(account, transform, name string) (*ams.Job, error) {
 // learns at the next heartbeat that it is lost.
 func (tx *Tx) DeleteJob(account, transform, name string) error {
 	return jobs.deleteOne(tx, "account = ? AND transform_key = ? AND name_key = ?", account, fold(transform), fold(name))
+}
+
+// CountJobs is how many jobs an account has. It takes long for many.
+func (tx *Tx) CountJobs(account string) (n int, err error) {
+	return n, tx.queryRow("SELECT COUNT(*) FROM jobs WHERE account = ?", account).Scan(&n)
+}
+
+// DeleteEndedJobs deletes up to limit jobs of the server that ended before t,
+// with their tasks, and returns how many.
+func (tx *Tx) DeleteEndedJobs(t time.Time, limit int) (int64, error) {
+	return jobs.delete(tx, "seq IN (SELECT seq FROM jobs WHERE ended > ? AND ended < ? LIMIT ?)", ticks(time.Time{}), ticks(t), limit)
 }
 
 // settle derives the state of the job from its tasks, which it reloads, and

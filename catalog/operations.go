@@ -19,13 +19,18 @@ var operations = table[ams.Operation]{
 		{name: "ended", at: func(o *ams.Operation) any { return &o.Ended }},
 	},
 	rest: func(o *ams.Operation) map[string]any {
-		return map[string]any{"resource": &o.Resource, "code": &o.Code, "message": &o.Message}
+		return map[string]any{"resource": &o.Resource, "goal": &o.Goal, "code": &o.Code, "message": &o.Message}
 	},
 }
 
 // Operation finds a long-running operation of an account.
 func (tx *Tx) Operation(account, id string) (*ams.Operation, error) {
 	return operations.one(tx, "account = ? AND id = ?", account, strings.ToLower(id))
+}
+
+// OperationByID finds a long-running operation of any account.
+func (tx *Tx) OperationByID(id string) (*ams.Operation, error) {
+	return operations.one(tx, "id = ?", strings.ToLower(id))
 }
 
 // PendingOperations are the operations in progress, oldest first: those of

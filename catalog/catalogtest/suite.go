@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"CancelJob", testCancelJob},
 		{"Queue", testQueue},
 		{"Watch", testWatch},
+		{"Streaming", testStreaming},
+		{"EndedJobs", testEndedJobs},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fixture{T: t, now: time.Date(2024, 6, 1, 12, 0, 0, 123456700, time.UTC)}
@@ -114,8 +116,8 @@ func (f *fixture) locator(name, asset string) *ams.StreamingLocator {
 }
 
 func (f *fixture) endpoint(name string) *ams.StreamingEndpoint {
-	return &ams.StreamingEndpoint{Account: "acc1", Name: name, ID: "ep-" + name, HostName: "h:1", State: ams.EndpointStopped, ScaleUnits: 2,
-		Location: "here", Tags: map[string]string{"a": "b"}, Description: "d", Body: []byte(`{"maxCacheAge":60}`), Created: f.now, LastModified: f.now, CreatedBy: "me", LastModifiedBy: "you"}
+	return &ams.StreamingEndpoint{Account: "acc1", Name: name, ID: "ep-" + name, HostName: name + ".h:1", State: ams.EndpointStopped, ScaleUnits: 2,
+		Location: "here", Tags: map[string]string{"a": "b"}, Description: "d", Created: f.now, LastModified: f.now, CreatedBy: "me", LastModifiedBy: "you"}
 }
 
 // same compares what was written with what was read.
