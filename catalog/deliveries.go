@@ -74,8 +74,8 @@ func (tx *Tx) CountDeliveries(target string, s DeliveryState, limit int) (n int,
 // first: of each lane the first that waits, if it is due.
 func (tx *Tx) DueDeliveries(target string, limit int) ([]*Delivery, error) {
 	return tx.deliveries(`WHERE target = ? AND state = 'Waiting' AND due <= ? AND NOT EXISTS (
-		SELECT 1 FROM deliveries first WHERE first.target = deliveries.target AND first.lane = deliveries.lane
-		AND first.state = 'Waiting' AND first.event < deliveries.event) ORDER BY due, event LIMIT ?`, target, ticks(tx.now), limit)
+		SELECT 1 FROM deliveries ahead WHERE ahead.target = deliveries.target AND ahead.lane = deliveries.lane
+		AND ahead.state = 'Waiting' AND ahead.event < deliveries.event) ORDER BY due, event LIMIT ?`, target, ticks(tx.now), limit)
 }
 
 // NextDelivery is when the first delivery of a target becomes due that is not

@@ -48,12 +48,14 @@ func again(ctx context.Context, db *catalog.DB, t *catalog.EventTarget, r Replay
 	const page = 500
 	var last *catalog.Event
 	for more := true; more; {
-		changed := 0
-		full := false
+		var changed int
+		var full bool
+		done := last
 		err := db.Update(ctx, func(tx *catalog.Tx) error {
+			changed, full, last = 0, false, done // it may run again
 			var list []*catalog.Event
 			var err error
-			if list, more, err = r.page(tx, t, last, page); err != nil {
+			if list, more, err = r.page(tx, t, done, page); err != nil {
 				return err
 			}
 			waiting, err := tx.CountDeliveries(t.Name, catalog.DeliveryWaiting, maxQueue)

@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"CancelJob", testCancelJob},
 		{"Queue", testQueue},
 		{"Watch", testWatch},
+		{"Record", testRecord},
+		{"Events", testEvents},
 		{"Streaming", testStreaming},
 		{"EndedJobs", testEndedJobs},
 	} {
