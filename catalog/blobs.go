@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	driver "modernc.org/sqlite"
-	lib "modernc.org/sqlite/lib"
-
 	"github.com/openams/openams/ams"
 )
 
@@ -21,7 +18,7 @@ import (
 // no room for the record.
 func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
 	err := db.Update(ctx, f)
-	if e, ok := errors.AsType[*driver.Error](err); ok && e.Code()&0xff == lib.SQLITE_FULL {
+	if err != nil && db.dialect.full(err) {
 		return fmt.Errorf("%w (%v)", ams.ErrStorageFull, err)
 	}
 	return err
@@ -154,6 +151,7 @@ func (db *DB) DeleteContainer(ctx context.Context, account, name string, check f
 		if err := check(c); err != nil {
 			return err
 		}
+		files = nil
 		if err := tx.files("WHERE container = ?", func(f string) { files = append(files, f) }, seq); err != nil {
 			return err
 		}
@@ -492,6 +490,7 @@ func (db *DB) StageBlock(ctx context.Context, account, container, name string, b
 		if err := check(other, position); err != nil {
 			return err
 		}
+		replaced = ""
 		err = tx.queryRow("DELETE FROM blob_blocks WHERE container = ? AND blob = ? AND id = ? RETURNING file", seq, name, b.ID).Scan(&replaced)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -559,6 +558,7 @@ func (db *DB) ExpireBlocks(ctx context.Context, t time.Time, limit int) (files [
 			return err
 		}
 		defer rows.Close()
+		files = nil
 		for rows.Next() {
 			var file string
 			if err := rows.Scan(&file); err != nil {

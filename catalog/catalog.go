@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
+	crand "crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,22 +20,25 @@ import (
 // Config says where the records are and how secrets are sealed.
 type Config struct {
 	Path string           // of the SQLite file; made when missing
+	URL  string           // postgres://…: the records are in that database instead, which exists
 	Key  [32]byte         // seals secrets at rest
 	Now  func() time.Time // nil: time.Now
 }
 
 // A DB is an open catalog. It may be used by many goroutines; several
-// processes may open one file.
+// processes may open one file or database.
 type DB struct {
 	dialect dialect
-	read    *sql.DB // many connections, read only
-	durable *sql.DB // one connection, synchronous=FULL
-	quick   *sql.DB // one connection, synchronous=NORMAL
-	turn    chan struct{}
+	read    *sql.DB       // many connections, read only
+	durable *sql.DB       // for Update
+	quick   *sql.DB       // for Note
+	turn    chan struct{} // as many places as there may be writers at once
 	seal    cipher.AEAD
 	now     func() time.Time
 	changes atomic.Uint64
+	others  *others // nil: nobody else's changes are followed
 
+	telling   sync.Mutex // held from a commit that changed jobs until its watchers were told
 	watching  sync.Mutex
 	watchers  []*func(JobChange)
 	recorders []*func(*Tx, []JobChange) error
@@ -52,34 +55,30 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{dialect: sqlite{}, seal: seal, turn: make(chan struct{}, 1), now: c.Now}
+	db := &DB{seal: seal, now: c.Now}
 	if db.now == nil {
 		db.now = time.Now
 	}
-	if err := db.open(ctx, c.Path); err != nil {
+	where := c.Path
+	if c.URL != "" {
+		where = "in PostgreSQL" // the URL may hold a password
+		err = db.openPostgres(ctx, c.URL)
+	} else {
+		err = db.openSQLite(c.Path)
+	}
+	if err == nil {
+		err = db.prepare(ctx)
+	}
+	if err != nil {
 		db.Close()
-		return nil, fmt.Errorf("catalog %s: %w", c.Path, err)
+		return nil, fmt.Errorf("catalog %s: %w", where, err)
 	}
 	return db, nil
 }
 
-func (db *DB) open(ctx context.Context, path string) error {
-	var err error
-	if db.durable, err = openSQLite(path, "FULL"); err != nil {
-		return err
-	}
-	db.durable.SetMaxOpenConns(1)
-	if db.quick, err = openSQLite(path, "NORMAL"); err != nil {
-		return err
-	}
-	db.quick.SetMaxOpenConns(1)
-	if db.read, err = openSQLite(path, ""); err != nil {
-		return err
-	}
-	readers := max(4, 2*runtime.GOMAXPROCS(0))
-	db.read.SetMaxOpenConns(readers)
-	db.read.SetMaxIdleConns(readers)
-	if err := migrate(ctx, db.durable); err != nil {
+// prepare brings the schema up to date and fills in what every catalog has.
+func (db *DB) prepare(ctx context.Context) error {
+	if err := db.dialect.migrate(ctx, db.durable); err != nil {
 		return err
 	}
 	return db.Update(ctx, func(tx *Tx) error {
@@ -93,6 +92,9 @@ func (db *DB) open(ctx context.Context, path string) error {
 // Close waits for running transactions and closes the catalog.
 func (db *DB) Close() error {
 	var errs []error
+	if db.others != nil {
+		errs = append(errs, db.others.close())
+	}
 	for _, p := range []*sql.DB{db.read, db.quick, db.durable} {
 		if p != nil {
 			errs = append(errs, p.Close())
@@ -120,56 +122,7 @@ func (tx *Tx) Now() time.Time { return tx.now }
 
 // View runs f over a read-only snapshot of one instant.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
-	return db.run(ctx, db.read, &sql.TxOptions{ReadOnly: true}, f)
-}
-
-// Update runs f as a read-write transaction, alone among all writers. It
-// commits when f returns nil; then the changes are on disk.
-func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
-	err := db.write(ctx, db.durable, f)
-	if err == nil {
-		db.changes.Add(1)
-	}
-	return err
-}
-
-// Changes counts the Updates that this process committed: while it stands
-// still, so does what View shows, apart from what Note and other processes
-// write. It has risen when Update returns; who keeps an answer by it reads it
-// before the View that makes the answer.
-func (db *DB) Changes() uint64 { return db.changes.Load() }
-
-// Note is Update for what may be lost with the power supply, but not with the
-// process: progress and leases.
-func (db *DB) Note(ctx context.Context, f func(*Tx) error) error {
-	return db.write(ctx, db.quick, f)
-}
-
-// write waits its turn, so that writers of one process queue here in order
-// and only those of other processes meet SQLite's busy handler.
-func (db *DB) write(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
-	select {
-	case db.turn <- struct{}{}:
-		defer func() { <-db.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	var changes []JobChange
-	err := db.run(ctx, pool, nil, func(tx *Tx) error {
-		if err := f(tx); err != nil {
-			return err
-		}
-		changes = tx.changes
-		return tx.record()
-	})
-	if err == nil && len(changes) > 0 {
-		db.tell(changes) // before the next writer's turn: watchers see the order of the commits
-	}
-	return err
-}
-
-func (db *DB) run(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(*Tx) error) error {
-	sqlTx, err := pool.BeginTx(ctx, o)
+	sqlTx, err := db.read.BeginTx(ctx, db.dialect.options(true))
 	if err != nil {
 		return err
 	}
@@ -178,6 +131,98 @@ func (db *DB) run(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(*T
 		return err
 	}
 	return sqlTx.Commit()
+}
+
+// Update runs f in a read-write transaction, as if alone among all writers. It
+// commits when f returns nil; then the changes are on disk.
+//
+// PostgreSQL may find that f saw what another writer changes meanwhile. Then
+// all that f wrote is undone and f runs again: it starts over with what it
+// captures, does nothing outside tx, and passes on the errors of tx.
+func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
+	err := db.write(ctx, db.durable, f)
+	if err == nil {
+		db.changes.Add(1)
+	}
+	return err
+}
+
+// Changes counts the Updates that this process committed, and on PostgreSQL
+// the times that others were seen to have written: while it stands still, so
+// does what View shows, apart from what Note writes and from what others
+// wrote within Staleness. It has risen when Update returns; who keeps an
+// answer by it reads it before the View that makes the answer. While
+// PostgreSQL does not answer, it rises with every call. On SQLite the changes
+// of other processes do not count.
+func (db *DB) Changes() uint64 {
+	if db.others != nil && db.others.silent() {
+		return db.changes.Add(1)
+	}
+	return db.changes.Load()
+}
+
+// Note is Update for what may be lost with the power supply, but not with the
+// process: progress and leases.
+func (db *DB) Note(ctx context.Context, f func(*Tx) error) error {
+	return db.write(ctx, db.quick, f)
+}
+
+// write waits its turn, so that on SQLite writers of one process queue here
+// in order and only those of other processes meet the busy handler. It runs f
+// again after a conflict: a few times in the hope that the others are gone,
+// then with all of them held off.
+func (db *DB) write(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
+	select {
+	case db.turn <- struct{}{}:
+		defer func() { <-db.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	const hopeful, most = 5, 10
+	for try := 1; ; try++ {
+		err := db.writeOnce(ctx, pool, try > hopeful, f)
+		if err == nil || try == most || !db.dialect.conflict(err) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(time.Duration(try) * 2 * time.Millisecond)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (db *DB) writeOnce(ctx context.Context, pool *sql.DB, alone bool, f func(*Tx) error) error {
+	sqlTx, err := pool.BeginTx(ctx, db.dialect.options(false))
+	if err != nil {
+		return err
+	}
+	defer sqlTx.Rollback()
+	if err := db.dialect.begin(ctx, sqlTx, alone); err != nil {
+		return err
+	}
+	tx := &Tx{db: db, ctx: ctx, tx: sqlTx, now: db.Now()}
+	if err := f(tx); err != nil {
+		return err
+	}
+	if err := tx.record(); err != nil {
+		return err
+	}
+	if len(tx.changes) == 0 {
+		return sqlTx.Commit()
+	}
+	if db.others != nil {
+		if err := db.others.announce(tx); err != nil {
+			return err
+		}
+	}
+	db.telling.Lock() // watchers see the order of the commits
+	defer db.telling.Unlock()
+	if err := sqlTx.Commit(); err != nil {
+		return err
+	}
+	db.tell(tx.changes)
+	return nil
 }
 
 // A JobChange says that a job or one of its tasks reached another state.
@@ -194,8 +239,10 @@ type JobChange struct {
 }
 
 // Watch calls f after each commit of this process that changed the state of
-// jobs, once per change, in the order of the commits. f must return soon and
-// may not call db: a writer waits for it. The result ends the watch.
+// jobs, once per change, in the order of the commits, one call at a time. On
+// PostgreSQL it is called for the commits of other processes too, soon after
+// them; those are missed while the connection is broken. f must return soon
+// and may not call db: a writer waits for it. The result ends the watch.
 func (db *DB) Watch(f func(JobChange)) (stop func()) {
 	db.watching.Lock()
 	defer db.watching.Unlock()
@@ -222,7 +269,7 @@ func (db *DB) tell(changes []JobChange) {
 // again to open it: a sealed value cannot be moved to another row.
 func (db *DB) sealed(context string, plain []byte) []byte {
 	nonce := make([]byte, db.seal.NonceSize())
-	rand.Read(nonce)
+	crand.Read(nonce)
 	return db.seal.Seal(nonce, nonce, plain, []byte(context))
 }
 
@@ -258,13 +305,16 @@ func (tx *Tx) checkKey() error {
 }
 
 func (tx *Tx) exec(query string, args ...any) (sql.Result, error) {
-	return tx.tx.ExecContext(tx.ctx, tx.db.dialect.bind(query), args...)
+	query, args = tx.db.dialect.bind(query, args)
+	return tx.tx.ExecContext(tx.ctx, query, args...)
 }
 
 func (tx *Tx) query(query string, args ...any) (*sql.Rows, error) {
-	return tx.tx.QueryContext(tx.ctx, tx.db.dialect.bind(query), args...)
+	query, args = tx.db.dialect.bind(query, args)
+	return tx.tx.QueryContext(tx.ctx, query, args...)
 }
 
 func (tx *Tx) queryRow(query string, args ...any) *sql.Row {
-	return tx.tx.QueryRowContext(tx.ctx, tx.db.dialect.bind(query), args...)
+	query, args = tx.db.dialect.bind(query, args)
+	return tx.tx.QueryRowContext(tx.ctx, query, args...)
 }

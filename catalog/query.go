@@ -45,10 +45,9 @@ const (
 )
 
 var (
-	all      = []filter.Op{filter.Eq, filter.Ne, filter.Gt, filter.Ge, filter.Lt, filter.Le}
-	ranges   = []filter.Op{filter.Gt, filter.Ge, filter.Lt, filter.Le}
-	equality = []filter.Op{filter.Eq, filter.Ne}
-	equal    = []filter.Op{filter.Eq}
+	all    = []filter.Op{filter.Eq, filter.Ne, filter.Gt, filter.Ge, filter.Lt, filter.Le}
+	ranges = []filter.Op{filter.Gt, filter.Ge, filter.Lt, filter.Le}
+	equal  = []filter.Op{filter.Eq}
 )
 
 // list returns the page that q selects of the rows that where selects, and

@@ -31,7 +31,8 @@ type column[T any] struct {
 	derived bool
 }
 
-// insert adds v and returns its seq. A name that is taken is an Exists error.
+// insert adds v and returns its seq. A name that is taken is an Exists error,
+// after which the transaction may go on.
 func (t *table[T]) insert(tx *Tx, v *T) (int64, error) {
 	names, args, err := t.values(v)
 	if err != nil {
@@ -39,8 +40,8 @@ func (t *table[T]) insert(tx *Tx, v *T) (int64, error) {
 	}
 	var seq int64
 	err = tx.queryRow("INSERT INTO "+t.name+" ("+strings.Join(names, ", ")+") VALUES (?"+
-		strings.Repeat(", ?", len(names)-1)+") RETURNING seq", args...).Scan(&seq)
-	if err != nil && tx.db.dialect.duplicate(err) {
+		strings.Repeat(", ?", len(names)-1)+") ON CONFLICT DO NOTHING RETURNING seq", args...).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
 		return 0, ams.Errorf(ams.Exists, "The %s exists already.", t.what)
 	}
 	return seq, err

@@ -63,7 +63,7 @@ func (tx *Tx) TaskRecord(id string) (*TaskRecord, error) {
 // priority, then the highest relative priority, then the oldest.
 func (tx *Tx) NextTask() (*TaskRecord, error) {
 	// The + keeps the planner from the index of not_before, which it would have to sort.
-	r, err := tasks.one(tx, "state = 'Queued' AND +not_before <= ? ORDER BY rank DESC, seq LIMIT 1", ticks(tx.now))
+	r, err := tasks.one(tx, "state = 'Queued' AND +not_before <= ? ORDER BY rank DESC, seq LIMIT 1"+tx.db.dialect.claiming(), ticks(tx.now))
 	if ams.CodeOf(err) == ams.NotFound {
 		return nil, nil
 	}

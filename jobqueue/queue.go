@@ -116,6 +116,7 @@ func (q *Queue) Claim(ctx context.Context, worker string) (*Claim, error) {
 // Claim is nil, and due is when that may change by itself, or zero.
 func (q *Queue) TryClaim(ctx context.Context, worker string) (c *Claim, due time.Time, err error) {
 	err = q.db.Update(ctx, func(tx *catalog.Tx) error {
+		c, due = nil, time.Time{}
 		if err := q.reap(tx); err != nil {
 			return err
 		}
