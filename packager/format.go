@@ -30,10 +30,45 @@ type Format struct {
 	Fragment func(p *Presentation, r *Rendition, time uint64) (*Segment, error)
 }
 
-// Options are the keys of a manifest URL that change the text of a manifest.
-// None changes a segment.
+// Options are what changes the text of a manifest. None changes a segment.
 type Options struct {
 	NoAudioOnly bool   // audio-only=false: leave the audio-only variants out of HLS
 	Keyframes   bool   // type=keyframes: the I-frame playlist; Playlist only
 	Query       string // appended to child URIs after a "?" where not empty; the caller's to escape
+
+	// PlaylistQuery is appended like Query, but to the URIs of playlists alone:
+	// segments keep the URLs that caches know.
+	PlaylistQuery string
+
+	// Protection is what the manifest says of encrypted segments; nil: they
+	// are clear.
+	Protection Protection
+}
+
+// Encryption returns what child URIs end in, ",encryption=…", "" for clear ones.
+func (o Options) Encryption() string {
+	if o.Protection == nil {
+		return ""
+	}
+	return ",encryption=" + o.Protection.Name()
+}
+
+// A Protection is what manifests say of encrypted segments. Package protect has
+// it. Texts are "" for a rendition that is clear.
+type Protection interface {
+	// Name is the value of the URL key "encryption".
+	Name() string
+	// Whole reports whether segments are encrypted from their first byte to
+	// the last, so that no part of one can be played.
+	Whole() bool
+	// ContentProtection is elements of an MPD, each on a line.
+	ContentProtection(*Rendition) string
+	// PlaylistKeys is EXT-X-KEY tags, each on a line.
+	PlaylistKeys(*Rendition) string
+	// ProtectionElement is that of a Smooth client manifest, on one line.
+	ProtectionElement(*Presentation) string
+	// Size returns the sizes of the encrypted segment that starts with fragment
+	// k, and of its part up to the end of the first sample, from those of the
+	// clear one.
+	Size(r *Rendition, k int, whole, first int64, smooth bool) (int64, int64, error)
 }

@@ -29,7 +29,7 @@ type Extent struct {
 }
 
 // A Segment is the plan of one init or media segment. Its size is known before
-// any media is read. If Transform is nil its bytes are Header, then the bytes of
+// any media is read. If it is Verbatim its bytes are Header, then the bytes of
 // Extents in order: a server may send them without looking (sendfile).
 // Otherwise only WriteTo can make them.
 type Segment struct {
@@ -37,7 +37,10 @@ type Segment struct {
 	Size        int64
 	Header      []byte
 	Extents     []Extent
-	Transform   Transform
+
+	// At most one of these is set.
+	Transform Transform
+	InPlace   func(media []byte) // changes the bytes of all Extents where they are
 }
 
 // A Transform appends the bytes that follow the Header to dst and returns the
@@ -46,7 +49,7 @@ type Segment struct {
 type Transform func(dst, media []byte) ([]byte, error)
 
 // Verbatim reports whether the segment is Header and Extents as they are.
-func (s *Segment) Verbatim() bool { return s.Transform == nil }
+func (s *Segment) Verbatim() bool { return s.Transform == nil && s.InPlace == nil }
 
 // maxPooled keeps a rare giant segment from staying in the pool for ever.
 const maxPooled = 32 << 20
@@ -76,6 +79,9 @@ func (s *Segment) WriteTo(w io.Writer, open func(file string) (io.ReaderAt, erro
 	if s.Verbatim() {
 		return s.copyTo(w, open)
 	}
+	if s.InPlace != nil {
+		return s.writeInPlace(w, open)
+	}
 	var total int64
 	for _, x := range s.Extents {
 		total += x.Length
@@ -95,6 +101,27 @@ func (s *Segment) WriteTo(w io.Writer, open func(file string) (io.ReaderAt, erro
 		return 0, fmt.Errorf("segment has %d bytes, planned %d", len(b), s.Size)
 	}
 	n, err := w.Write(b)
+	return int64(n), err
+}
+
+// writeInPlace needs one buffer where a Transform needs two: moving media costs
+// more than encrypting it.
+func (s *Segment) writeInPlace(w io.Writer, open func(file string) (io.ReaderAt, error)) (int64, error) {
+	total := int64(len(s.Header))
+	for _, x := range s.Extents {
+		total += x.Length
+	}
+	if total != s.Size {
+		return 0, fmt.Errorf("segment has %d bytes, planned %d", total, s.Size)
+	}
+	out := buffer(total)
+	defer release(out)
+	media := (*out)[copy(*out, s.Header):]
+	if err := s.read(media, open); err != nil {
+		return 0, err
+	}
+	s.InPlace(media)
+	n, err := w.Write(*out)
 	return int64(n), err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/protect"
 )
 
 // A set is an AdaptationSet: the renditions of a track that have one codec, as
@@ -46,8 +47,12 @@ func (f flavour) manifest(p *packager.Presentation, o packager.Options) (*packag
 	}
 	var b bytes.Buffer
 	b.WriteString("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n")
-	fmt.Fprintf(&b, "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"%s\" type=\"static\" mediaPresentationDuration=\"%s\" minBufferTime=\"PT%dS\">\n",
-		f.profiles, duration(p.Duration), max(1, (longest+packager.Timescale-1)/packager.Timescale))
+	namespaces := ""
+	if o.Protection != nil {
+		namespaces = " " + protect.Namespaces
+	}
+	fmt.Fprintf(&b, "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"%s profiles=\"%s\" type=\"static\" mediaPresentationDuration=\"%s\" minBufferTime=\"PT%dS\">\n",
+		namespaces, f.profiles, duration(p.Duration), max(1, (longest+packager.Timescale-1)/packager.Timescale))
 	b.WriteString("  <Period>\n")
 	for i, s := range sets {
 		f.adaptationSet(&b, i+1, s, o)
@@ -105,6 +110,12 @@ func (f flavour) adaptationSet(b *bytes.Buffer, id int, s set, o packager.Option
 		if n := top.Media.Channels; n > 0 {
 			fmt.Fprintf(b, "      <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" value=\"%d\"/>\n", channelConfiguration(n))
 		}
+	}
+	protection, same := protection(s, o)
+	if same {
+		indent(b, "      ", protection[0])
+	}
+	if !video {
 		fmt.Fprintf(b, "      <Label>%s</Label>\n", escape(t.Name))
 	}
 	const role = "urn:mpeg:dash:role:2011"
@@ -137,9 +148,35 @@ func (f flavour) adaptationSet(b *bytes.Buffer, id int, s set, o packager.Option
 		} else if r.Media.SampleRate > 0 {
 			fmt.Fprintf(b, " audioSamplingRate=\"%d\"", r.Media.SampleRate)
 		}
-		b.WriteString("/>\n")
+		if same || protection[i] == "" {
+			b.WriteString("/>\n")
+			continue
+		}
+		b.WriteString(">\n")
+		indent(b, "        ", protection[i])
+		b.WriteString("      </Representation>\n")
 	}
 	b.WriteString("    </AdaptationSet>\n")
+}
+
+// protection returns the ContentProtection elements of each rendition of s, and
+// whether they are all the same: then they belong to the set.
+func protection(s set, o packager.Options) (texts []string, same bool) {
+	texts, same = make([]string, len(s.renditions)), true
+	if o.Protection == nil {
+		return texts, true
+	}
+	for i, r := range s.renditions {
+		texts[i] = o.Protection.ContentProtection(r)
+		same = same && texts[i] == texts[0]
+	}
+	return texts, same
+}
+
+func indent(b *bytes.Buffer, by, lines string) {
+	for line := range strings.Lines(lines) {
+		b.WriteString(by + line)
+	}
 }
 
 // renditionsBefore counts the renditions of t that other sets hold and that come
@@ -162,7 +199,7 @@ func (f flavour) template(b *bytes.Buffer, t *packager.Track, fragments []packag
 		query = escape("?" + strings.ReplaceAll(o.Query, "$", "$$"))
 	}
 	url := func(time string) string {
-		return fmt.Sprintf("QualityLevels($Bandwidth$)/Fragments(%s=%s,format=%s)%s", t.Name, time, f.name, query)
+		return fmt.Sprintf("QualityLevels($Bandwidth$)/Fragments(%s=%s,format=%s%s)%s", t.Name, time, f.name, o.Encryption(), query)
 	}
 	fmt.Fprintf(b, "      <SegmentTemplate timescale=\"%d\" media=\"%s\" initialization=\"%s\">\n        <SegmentTimeline>\n",
 		packager.Timescale, url("$Time$"), url("i"))

@@ -91,7 +91,7 @@ func (f flavour) pieces(p *packager.Presentation, r *packager.Rendition) []piece
 
 // measured is pieces with sizes; those of fragmented MP4 may be off by some
 // bytes unless exact. The error is that of Rendition.TS.
-func (f flavour) measured(p *packager.Presentation, r *packager.Rendition, exact bool) ([]piece, error) {
+func (f flavour) measured(p *packager.Presentation, r *packager.Rendition, o packager.Options, exact bool) ([]piece, error) {
 	list := f.pieces(p, r)
 	for i := range list {
 		s := &list[i]
@@ -104,6 +104,23 @@ func (f flavour) measured(p *packager.Presentation, r *packager.Rendition, exact
 				s.iframes = append(s.iframes, iframe{s.bytes, first, r.Fragments[k].Length})
 			}
 			s.bytes += whole
+		}
+		if o.Protection == nil {
+			continue
+		}
+		// Protection within segments exists for fragmented MP4 alone, which has
+		// one fragment a segment.
+		var frame iframe
+		if len(s.iframes) > 0 {
+			frame = s.iframes[0]
+		}
+		whole, first, err := o.Protection.Size(r, s.first, s.bytes, frame.size, false)
+		if err != nil {
+			return nil, err
+		}
+		s.bytes = whole
+		if !o.Protection.Whole() && len(s.iframes) > 0 {
+			s.iframes[0].size = first
 		}
 	}
 	return list, nil

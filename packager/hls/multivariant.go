@@ -29,7 +29,7 @@ type group struct {
 }
 
 func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*packager.Document, error) {
-	groups, err := f.groups(p)
+	groups, err := f.groups(p, o)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 	variants := 0
 	for _, t := range p.Of(mp4.Video) {
 		for _, r := range t.Renditions {
-			list, err := f.measured(p, r, false)
+			list, err := f.measured(p, r, o, false)
 			if packager.CodeOf(err) == packager.VideoEncodingNotSupported {
 				continue // the other renditions may still play
 			}
@@ -53,7 +53,9 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 			}
 			variants++
 			f.variants(&b, r, rateOf(list), groups, o)
-			f.iframeVariant(&b, r, iframeRate(list), o)
+			if o.Protection == nil || !o.Protection.Whole() {
+				f.iframeVariant(&b, r, iframeRate(list), o)
+			}
 		}
 	}
 	if variants == 0 && len(p.Of(mp4.Video)) > 0 {
@@ -72,12 +74,12 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 
 // groups sorts the audio tracks by codec. Those that the flavour cannot carry
 // are left out, unless nothing else is there.
-func (f flavour) groups(p *packager.Presentation) ([]*group, error) {
+func (f flavour) groups(p *packager.Presentation, o packager.Options) ([]*group, error) {
 	var groups []*group
 	var refused error
 	for _, t := range p.Of(mp4.Audio) {
 		r := t.Renditions[len(t.Renditions)-1]
-		list, err := f.measured(p, r, false)
+		list, err := f.measured(p, r, o, false)
 		if packager.CodeOf(err) == packager.AudioEncodingNotSupported {
 			refused = err
 			continue
@@ -178,14 +180,15 @@ func (f flavour) child(r *packager.Rendition, o packager.Options, keyframes bool
 	if keyframes {
 		typ = ",type=keyframes"
 	}
-	return fmt.Sprintf("QualityLevels(%d)/Manifest(%s,format=%s%s)%s", r.Bitrate, r.Track.Name, f.name, typ, query(o))
+	return fmt.Sprintf("QualityLevels(%d)/Manifest(%s,format=%s%s%s)%s", r.Bitrate, r.Track.Name, f.name, typ, o.Encryption(), queries(o.Query, o.PlaylistQuery))
 }
 
-func query(o packager.Options) string {
-	if o.Query == "" {
+func queries(parts ...string) string {
+	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+	if len(parts) == 0 {
 		return ""
 	}
-	return "?" + o.Query
+	return "?" + strings.Join(parts, "&")
 }
 
 // resolution is the size at which to show the picture, upright.

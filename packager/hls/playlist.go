@@ -13,6 +13,9 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	if o.Keyframes && r.Track.Kind != mp4.Video {
 		return nil, packager.Errorf(packager.MediaTypeNotSupported, "track %q has no key frames: it is %s", r.Track.Name, r.Track.Kind)
 	}
+	if o.Keyframes && o.Protection != nil && o.Protection.Whole() {
+		return nil, packager.Errorf(packager.OutputFormatNotSupported, "there are no I-frame playlists with encryption=%s: no part of a segment can be decrypted alone", o.Protection.Name())
+	}
 	if f.ts {
 		if _, err := r.TS(); err != nil {
 			return nil, err
@@ -21,7 +24,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	list := f.pieces(p, r)
 	if o.Keyframes {
 		var err error
-		if list, err = f.measured(p, r, true); err != nil {
+		if list, err = f.measured(p, r, o, true); err != nil {
 			return nil, err
 		}
 	}
@@ -37,12 +40,15 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	}
 	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:%d\n", targetDuration(list, o.Keyframes))
 	if !f.ts {
-		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"Fragments(%s=i,format=%s)%s\"\n", r.Track.Name, f.name, query(o))
+		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"Fragments(%s=i,format=%s%s)%s\"\n", r.Track.Name, f.name, o.Encryption(), queries(o.Query))
 	} else {
 		b.WriteString("#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000+00:00\n")
 	}
+	if o.Protection != nil {
+		b.WriteString(o.Protection.PlaylistKeys(r))
+	}
 	for _, s := range list {
-		uri := fmt.Sprintf("Fragments(%s=%d,format=%s)%s", r.Track.Name, s.start, f.name, query(o))
+		uri := fmt.Sprintf("Fragments(%s=%d,format=%s%s)%s", r.Track.Name, s.start, f.name, o.Encryption(), queries(o.Query))
 		if !o.Keyframes {
 			fmt.Fprintf(&b, "#EXTINF:%.6f,no-desc\n%s\n", seconds(s.length), uri)
 			continue

@@ -4,7 +4,6 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/mp4"
@@ -61,15 +60,12 @@ func (p *Protection) fragment(r *packager.Rendition, k int, s *packager.Segment)
 		Size:        s.Size + int64(len(boxes)),
 		Header:      out,
 		Extents:     s.Extents,
-		Transform: func(dst, media []byte) ([]byte, error) {
-			from := len(dst)
-			dst = slices.Grow(dst, len(media))[:from+len(media)]
+		InPlace: func(media []byte) {
 			if p.Scheme == CBCS {
-				cbcs(dst[from:], media, r.Media, f, key)
+				cbcs(media, r.Media, f, key)
 			} else {
-				cenc(dst[from:], media, r.Media, f, key, p.vector(key, r))
+				cenc(media, r.Media, f, key, p.vector(key, r))
 			}
-			return dst, nil
 		},
 	}, nil
 }
@@ -195,9 +191,8 @@ func (x *sampleInfo) boxes(uuid bool, offset int) []byte {
 	return w.b
 }
 
-// cenc encrypts the samples of f. dst and src are as long, and are
-// the same or do not overlap.
-func cenc(dst, src []byte, t *mp4.Track, f mp4.Fragment, key *Key, vector uint64) {
+// cenc encrypts the samples of f, which media holds, where they are.
+func cenc(media []byte, t *mp4.Track, f mp4.Fragment, key *Key, vector uint64) {
 	vector += uint64(f.First)
 	video := t.Kind == mp4.Video
 	for _, list := range t.Subsamples(f.First, f.N) {
@@ -209,27 +204,23 @@ func cenc(dst, src []byte, t *mp4.Track, f mp4.Fragment, key *Key, vector uint64
 		}
 		stream := cipher.NewCTR(key.block, iv[:])
 		for _, s := range list {
-			n := copy(dst, src[:s.Clear])
-			dst, src = dst[n:], src[n:]
-			stream.XORKeyStream(dst[:s.Protected], src[:s.Protected])
-			dst, src = dst[s.Protected:], src[s.Protected:]
+			media = media[s.Clear:]
+			stream.XORKeyStream(media[:s.Protected], media[:s.Protected])
+			media = media[s.Protected:]
 		}
 	}
 }
 
-// cbcs encrypts the samples of f. dst and src are as long, and are
-// the same or do not overlap.
-func cbcs(dst, src []byte, t *mp4.Track, f mp4.Fragment, key *Key) {
+// cbcs encrypts the samples of f, which media holds, where they are.
+func cbcs(media []byte, t *mp4.Track, f mp4.Fragment, key *Key) {
 	step := blockSize
 	if t.Kind == mp4.Video {
 		step = (cryptBlocks + skipBlocks) * blockSize
 	}
 	for _, list := range t.Subsamples(f.First, f.N) {
 		for _, s := range list {
-			// Slice by slice, so that what is encrypted is in the cache.
-			n := copy(dst[:s.Clear+s.Protected], src)
-			cbc(dst[s.Clear:n], step, key)
-			dst, src = dst[n:], src[n:]
+			cbc(media[s.Clear:s.Clear+s.Protected], step, key)
+			media = media[s.Clear+s.Protected:]
 		}
 	}
 }

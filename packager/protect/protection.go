@@ -113,9 +113,12 @@ func (p *Protection) key(r *packager.Rendition) *Key {
 // Name returns the value of the URL key "encryption".
 func (p *Protection) Name() string { return p.Scheme.String() }
 
-// Size returns the sizes of fragment k of r, and of its part up to the end of
-// the first sample, from those of the clear fragment. smooth says that it is for
-// Smooth. The error is that of the segment.
+// Whole reports whether whole segments are encrypted.
+func (p *Protection) Whole() bool { return p.Scheme == AES128 }
+
+// Size returns the sizes of the segment of r that starts with fragment k, and of
+// its part up to the end of the first sample, from those of the clear one.
+// smooth says that it is for Smooth. The error is that of the segment.
 func (p *Protection) Size(r *packager.Rendition, k int, whole, first int64, smooth bool) (int64, int64, error) {
 	key := p.key(r)
 	if key == nil {

@@ -31,6 +31,11 @@ func (f flavour) manifest(p *packager.Presentation, o packager.Options) (*packag
 	var b bytes.Buffer
 	b.WriteString("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n")
 	fmt.Fprintf(&b, "<SmoothStreamingMedia MajorVersion=\"2\" MinorVersion=\"%d\" Duration=\"%d\" TimeScale=\"%d\">\n", minor, p.Duration, packager.Timescale)
+	if o.Protection != nil {
+		if element := o.Protection.ProtectionElement(p); element != "" {
+			b.WriteString("  " + element)
+		}
+	}
 	written := 0
 	for _, t := range slices.Concat(p.Of(mp4.Audio), p.Of(mp4.Video)) {
 		if f.streamIndex(&b, t, o) {
@@ -61,8 +66,8 @@ func (f flavour) streamIndex(b *bytes.Buffer, t *packager.Track, o packager.Opti
 		query = escape("?" + o.Query)
 	}
 	fragments := t.Renditions[0].Fragments
-	fmt.Fprintf(b, "  <StreamIndex Chunks=\"%d\" Type=\"%s\" Url=\"QualityLevels({bitrate})/Fragments(%s={start time})%s\" QualityLevels=\"%d\"",
-		len(fragments), t.Kind, t.Name, query, n)
+	fmt.Fprintf(b, "  <StreamIndex Chunks=\"%d\" Type=\"%s\" Url=\"QualityLevels({bitrate})/Fragments(%s={start time}%s)%s\" QualityLevels=\"%d\"",
+		len(fragments), t.Kind, t.Name, o.Encryption(), query, n)
 	if t.Language != "" {
 		fmt.Fprintf(b, " Language=\"%s\"", escape(t.Language))
 	}
