@@ -104,6 +104,53 @@ func TestUnknownSettingsAreRefused(t *testing.T) {
 	}
 }
 
+// TestDamagedFoldersAreRefused starts on folders that a start must leave alone:
+// one of somebody else, and ones whose secrets were cut short. A key that is
+// not whole must never be taken for a key.
+func TestDamagedFoldersAreRefused(t *testing.T) {
+	t.Parallel()
+	refused := func(dir, want string) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		out, err := exec.CommandContext(ctx, binary, "serve", "--data", dir, "--https-port", "0", "--http-port", "0",
+			"--blob-port", "0", "--blob-tls-port", "0", "--streaming-port", "0").CombinedOutput()
+		if err == nil || ctx.Err() != nil || !strings.Contains(string(out), want) {
+			t.Errorf("want a refusal that names %s, got %v: %s", want, err, out)
+		}
+	}
+
+	theirs := t.TempDir()
+	work := filepath.Join(theirs, "scratch", "thesis.txt")
+	if err := errors.Join(os.Mkdir(filepath.Dir(work), 0o700), os.WriteFile(work, []byte("work"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	refused(theirs, "scratch")
+	if _, err := os.Stat(work); err != nil {
+		t.Errorf("a file of somebody else is gone: %v", err)
+	}
+
+	s := start(t, "")
+	s.stop(t)
+	for _, name := range []string{"secrets/account.key", "secrets/catalog.key", "secrets/ids.json", "secrets/principals.json",
+		"secrets/token-signing.pem", "tls/ca.pem", "tls/server-key.pem"} {
+		path := filepath.Join(s.dir, name)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{0, len(whole) / 2} {
+			if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			refused(s.dir, filepath.Base(name))
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestKilledWhileEncoding kills the whole server in the middle of a job, more
 // than once, and expects the job to end Finished with one set of outputs.
 func TestKilledWhileEncoding(t *testing.T) {

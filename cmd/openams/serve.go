@@ -117,18 +117,15 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	if err != nil {
 		return err
 	}
-	accountKey, err := identity.Once(secrets, "account.key", func() ([]byte, error) { return random(32), nil })
+	accountKey, err := onceKey(secrets, "account.key")
 	if err != nil {
 		return err
 	}
-	sealKey, err := identity.Once(secrets, "catalog.key", func() ([]byte, error) { return random(32), nil })
+	sealKey, err := onceKey(secrets, "catalog.key")
 	if err != nil {
 		return err
 	}
-	if len(sealKey) != 32 {
-		return fmt.Errorf("%s is not a key of 32 bytes", filepath.Join(secrets, "catalog.key"))
-	}
-	db, err := catalog.Open(ctx, catalog.Config{Path: filepath.Join(c.Data, "openams.db"), Key: [32]byte(sealKey)})
+	db, err := catalog.Open(ctx, catalog.Config{Path: filepath.Join(c.Data, "openams.db"), Key: sealKey})
 	if err != nil {
 		return err
 	}
@@ -307,7 +304,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		Location:             firstLocation,
 		V2Endpoint:           https + "/api/",
 		ACSEndpoint:          https + "/v2/OAuth2-13",
-		AccountKey:           base64.StdEncoding.EncodeToString(accountKey),
+		AccountKey:           base64.StdEncoding.EncodeToString(accountKey[:]),
 		StorageAccountName:   firstStorage,
 		BlobEndpoint:         storageURL + "/" + firstStorage,
 		BlobEndpointTLS:      blobTLS + "/" + firstStorage,

@@ -120,7 +120,7 @@ func covers(leaf *x509.Certificate, names []string, ips []net.IP) bool {
 func loadPair(certFile, keyFile string) (tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate %s: %w", certFile, err)
+		return tls.Certificate{}, fmt.Errorf("certificate %s with key %s: %w", certFile, keyFile, err)
 	}
 	return pair, nil
 }
