@@ -101,6 +101,20 @@ func (l *Limiter) bucket(key string) *bucket {
 // or of an IPv6 address the first 64 bits, for those are one customer's.
 // Behind a trusted proxy it is the address that the proxy saw.
 func Address(r *http.Request) string {
+	addr := Remote(r)
+	switch {
+	case !addr.IsValid():
+		return "unknown"
+	case addr.Is6():
+		p, _ := addr.Prefix(64) // an IPv6 address has 128 bits
+		return p.String()
+	}
+	return addr.String()
+}
+
+// Remote returns the IP address of the client of r, behind a trusted proxy the
+// one that the proxy saw. It is not valid when there is none.
+func Remote(r *http.Request) netip.Addr {
 	text := ""
 	if req, ok := r.Context().Value(requestKey{}).(*request); ok {
 		text = req.client
@@ -113,11 +127,7 @@ func Address(r *http.Request) string {
 	}
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
-		return "unknown"
+		return netip.Addr{}
 	}
-	if addr = addr.Unmap().WithZone(""); addr.Is6() {
-		p, _ := addr.Prefix(64) // an IPv6 address has 128 bits
-		return p.String()
-	}
-	return addr.String()
+	return addr.Unmap().WithZone("")
 }
