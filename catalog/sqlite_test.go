@@ -100,11 +100,29 @@ func TestViewIsASnapshotThatCannotWrite(t *testing.T) {
 	}
 }
 
+// Only what is committed counts as a change: caches stand on it.
+func TestChangesStandStill(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "openams.db"), nil)
+	before := db.Changes()
+	if err := db.Update(t.Context(), func(*catalog.Tx) error { return errors.New("no") }); err == nil {
+		t.Error("committed")
+	}
+	if err := db.Note(t.Context(), func(*catalog.Tx) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if n := db.Changes(); n != before {
+		t.Errorf("a failure and a note count as %d changes", n-before)
+	}
+}
+
 // Writers of several handles, as of several processes, on one file lose no
 // update and see no busy error.
 func TestManyWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "openams.db")
-	dbs := []*catalog.DB{open(t, path, nil), open(t, path, nil)}
+	manyWriters(t, open(t, path, nil), open(t, path, nil))
+}
+
+func manyWriters(t *testing.T, dbs ...*catalog.DB) {
 	err := dbs[0].Update(t.Context(), func(tx *catalog.Tx) error {
 		return tx.InsertAccount(&ams.Account{ID: "acc", Name: "acc"})
 	})

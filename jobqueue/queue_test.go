@@ -17,20 +17,56 @@ import (
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/catalog/catalogtest"
 )
 
 // patient keeps timers out of the tests that move the clock by hand.
 var patient = Config{Poll: time.Hour, Heartbeat: time.Hour}
 
+// TestQueue runs every test of the queue on each database.
+func TestQueue(t *testing.T) {
+	all := []struct {
+		name string
+		run  func(*testing.T, *fixture)
+	}{
+		{"LifeOfATask", testLifeOfATask},
+		{"NoTaskTwice", testNoTaskTwice},
+		{"StaleAttemptsAreFenced", testStaleAttemptsAreFenced},
+		{"LateWorkerKeepsATaskThatNobodyTook", testLateWorkerKeepsATaskThatNobodyTook},
+		{"CrashLoopEnds", testCrashLoopEnds},
+		{"BusyWorkersReapToo", testBusyWorkersReapToo},
+		{"TransientFailuresAreRetried", testTransientFailuresAreRetried},
+		{"PermanentFailures", testPermanentFailures},
+		{"CancelAtEachStage", testCancelAtEachStage},
+		{"ReleaseCostsNothing", testReleaseCostsNothing},
+		{"ProgressNeverFalls", testProgressNeverFalls},
+		{"ClaimWakes", testClaimWakes},
+		{"ClaimWaitsForBackoff", testClaimWaitsForBackoff},
+		{"Keep", testKeep},
+		{"KilledWorker", testKilledWorker},
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		for _, tt := range all {
+			t.Run(tt.name, func(t *testing.T) { tt.run(t, newFixture(t, filepath.Join(t.TempDir(), "openams.db"))) })
+		}
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		server := catalogtest.StartPostgres(t)
+		for _, tt := range all {
+			t.Run(tt.name, func(t *testing.T) { tt.run(t, newFixture(t, server.Database(t))) })
+		}
+	})
+}
+
 type fixture struct {
 	*testing.T
-	path   string
+	where  string       // a path or a URL
 	offset atomic.Int64 // of the clock
 	db     *catalog.DB
 }
 
-func newFixture(t *testing.T) *fixture {
-	f := &fixture{T: t, path: filepath.Join(t.TempDir(), "openams.db")}
+func newFixture(t *testing.T, where string) *fixture {
+	f := &fixture{T: t, where: where}
 	f.db = f.open()
 	err := f.db.Update(t.Context(), func(tx *catalog.Tx) error {
 		if err := tx.InsertAccount(&ams.Account{ID: "acc", Name: "acc"}); err != nil {
@@ -44,11 +80,18 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
+func config(where string) catalog.Config {
+	if strings.HasPrefix(where, "postgres:") {
+		return catalog.Config{URL: where}
+	}
+	return catalog.Config{Path: where}
+}
+
 // open opens the catalog once more, as another process would.
 func (f *fixture) open() *catalog.DB {
-	db, err := catalog.Open(f.Context(), catalog.Config{Path: f.path, Now: func() time.Time {
-		return time.Now().Add(time.Duration(f.offset.Load()))
-	}})
+	c := config(f.where)
+	c.Now = func() time.Time { return time.Now().Add(time.Duration(f.offset.Load())) }
+	db, err := catalog.Open(f.Context(), c)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -142,8 +185,7 @@ func (f *fixture) ok(err error) {
 	}
 }
 
-func TestLifeOfATask(t *testing.T) {
-	f := newFixture(t)
+func testLifeOfATask(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob, ams.StopProcessingJob)
 	f.expect("j", ams.Queued, ams.Queued, ams.Queued)
@@ -174,8 +216,7 @@ func TestLifeOfATask(t *testing.T) {
 	}
 }
 
-func TestNoTaskTwice(t *testing.T) {
-	f := newFixture(t)
+func testNoTaskTwice(t *testing.T, f *fixture) {
 	const jobs, claimers = 20, 16
 	for i := range jobs {
 		f.submit(fmt.Sprint(i), ams.ContinueJob, ams.ContinueJob, ams.ContinueJob)
@@ -222,8 +263,7 @@ func TestNoTaskTwice(t *testing.T) {
 	}
 }
 
-func TestStaleAttemptsAreFenced(t *testing.T) {
-	f := newFixture(t)
+func testStaleAttemptsAreFenced(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob)
 	old := f.claim(q)
@@ -257,8 +297,7 @@ func TestStaleAttemptsAreFenced(t *testing.T) {
 	f.expect("j", ams.Finished, ams.Finished)
 }
 
-func TestLateWorkerKeepsATaskThatNobodyTook(t *testing.T) {
-	f := newFixture(t)
+func testLateWorkerKeepsATaskThatNobodyTook(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob)
 	c := f.claim(q)
@@ -268,8 +307,7 @@ func TestLateWorkerKeepsATaskThatNobodyTook(t *testing.T) {
 	f.expect("j", ams.Finished, ams.Finished)
 }
 
-func TestCrashLoopEnds(t *testing.T) {
-	f := newFixture(t)
+func testCrashLoopEnds(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob, ams.StopProcessingJob)
 	for i := range 5 {
@@ -289,8 +327,7 @@ func TestCrashLoopEnds(t *testing.T) {
 	}
 }
 
-func TestBusyWorkersReapToo(t *testing.T) {
-	f := newFixture(t)
+func testBusyWorkersReapToo(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("a", ams.StopProcessingJob)
 	f.submit("b", ams.StopProcessingJob)
@@ -303,8 +340,7 @@ func TestBusyWorkersReapToo(t *testing.T) {
 	f.expect("b", ams.Processing, ams.Processing)
 }
 
-func TestTransientFailuresAreRetried(t *testing.T) {
-	f := newFixture(t)
+func testTransientFailuresAreRetried(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob)
 	transient := &ams.JobError{Code: ams.DownloadTransientError, Message: "no route"}
@@ -326,8 +362,7 @@ func TestTransientFailuresAreRetried(t *testing.T) {
 	}
 }
 
-func TestPermanentFailures(t *testing.T) {
-	f := newFixture(t)
+func testPermanentFailures(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	broken := &ams.JobError{Code: ams.ContentMalformed, Message: "broken"}
 	f.submit("stop", ams.StopProcessingJob, ams.StopProcessingJob, ams.ContinueJob)
@@ -348,8 +383,7 @@ func TestPermanentFailures(t *testing.T) {
 	f.expect("continue", ams.Finished, ams.Failed, ams.Finished)
 }
 
-func TestCancelAtEachStage(t *testing.T) {
-	f := newFixture(t)
+func testCancelAtEachStage(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("queued", ams.StopProcessingJob)
 	f.cancel(f.db, "queued")
@@ -392,8 +426,7 @@ func TestCancelAtEachStage(t *testing.T) {
 	f.expect("finished", ams.Finished, ams.Finished)
 }
 
-func TestReleaseCostsNothing(t *testing.T) {
-	f := newFixture(t)
+func testReleaseCostsNothing(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob)
 	stopping, stop := context.WithCancel(t.Context())
@@ -408,8 +441,7 @@ func TestReleaseCostsNothing(t *testing.T) {
 	}
 }
 
-func TestProgressNeverFalls(t *testing.T) {
-	f := newFixture(t)
+func testProgressNeverFalls(t *testing.T, f *fixture) {
 	q := f.queue(patient)
 	f.submit("j", ams.StopProcessingJob)
 	c := f.claim(q)
@@ -429,8 +461,7 @@ func TestProgressNeverFalls(t *testing.T) {
 	}
 }
 
-func TestClaimWakes(t *testing.T) {
-	f := newFixture(t)
+func testClaimWakes(t *testing.T, f *fixture) {
 	patient := Config{Poll: time.Hour, Lease: time.Hour} // nor does the end of a lease wake it
 	for _, tt := range []struct {
 		name string
@@ -462,8 +493,7 @@ func TestClaimWakes(t *testing.T) {
 }
 
 // A waiting Claim takes a task when its backoff ends, however long the poll.
-func TestClaimWaitsForBackoff(t *testing.T) {
-	f := newFixture(t)
+func testClaimWaitsForBackoff(t *testing.T, f *fixture) {
 	c := patient
 	c.Backoff = 50 * time.Millisecond
 	q := f.queue(c)
@@ -489,8 +519,7 @@ func receive[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-func TestKeep(t *testing.T) {
-	f := newFixture(t)
+func testKeep(t *testing.T, f *fixture) {
 	other := f.open()
 	brisk := Config{Poll: time.Hour, Heartbeat: time.Millisecond}
 	for _, tt := range []struct {
@@ -554,30 +583,40 @@ func TestKeep(t *testing.T) {
 	})
 }
 
-// A worker process that is killed loses its task within the lease to the next.
-func TestKilledWorker(t *testing.T) {
-	const env = "OPENAMS_TEST_KILLED_WORKER"
-	if path := os.Getenv(env); path != "" {
-		db, err := catalog.Open(t.Context(), catalog.Config{Path: path})
-		if err != nil {
-			t.Fatal(err)
-		}
-		q := New(db, Config{})
-		c, err := q.Claim(t.Context(), "doomed")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := q.Heartbeat(t.Context(), c, 33); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Println("working")
-		select {} // until killed
+const doomedWorker = "OPENAMS_TEST_DOOMED_WORKER"
+
+// TestDoomedWorker is the process that testKilledWorker kills.
+func TestDoomedWorker(t *testing.T) {
+	where := os.Getenv(doomedWorker)
+	if where == "" {
+		t.Skip("it is for testKilledWorker")
 	}
-	f := newFixture(t)
-	q := f.queue(patient)
-	f.submit("j", ams.StopProcessingJob)
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWorker$")
-	cmd.Env = append(os.Environ(), env+"="+f.path)
+	db, err := catalog.Open(t.Context(), config(where))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := New(db, Config{})
+	c, err := q.Claim(t.Context(), "doomed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Heartbeat(t.Context(), c, 33); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("working")
+	select {} // until killed
+}
+
+// Three worker processes share a catalog and one is killed: its task goes to
+// another within the lease, and every job ends once.
+func testKilledWorker(t *testing.T, f *fixture) {
+	const jobs = 12
+	ended := map[string]int{}
+	for i := range jobs {
+		f.submit(fmt.Sprint(i), ams.StopProcessingJob)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDoomedWorker$")
+	cmd.Env = append(os.Environ(), doomedWorker+"="+f.where)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -588,14 +627,56 @@ func TestKilledWorker(t *testing.T) {
 	if n, err := out.Read(make([]byte, 7)); n == 0 {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex
+	work := func(q *Queue, worker string) (attempts []int) {
+		for {
+			c, _, err := q.TryClaim(t.Context(), worker)
+			if err != nil {
+				t.Error(err)
+			}
+			if c == nil {
+				return attempts
+			}
+			attempts = append(attempts, c.Task.Attempt)
+			if err := q.Finish(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			ended[c.Job.Name]++
+			mu.Unlock()
+		}
+	}
+	others := []*Queue{f.queue(patient), New(f.open(), patient)}
+	defer others[1].Close()
+	share := func() (attempts []int) {
+		var all sync.WaitGroup
+		for i, q := range others {
+			all.Go(func() {
+				mine := work(q, fmt.Sprint("w", i))
+				mu.Lock()
+				defer mu.Unlock()
+				attempts = append(attempts, mine...)
+			})
+		}
+		all.Wait()
+		return attempts
+	}
+	if n := len(share()); n != jobs-1 {
+		t.Errorf("two workers ran %d tasks while the third had one of %d", n, jobs)
+	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	f.expect("j", ams.Processing, ams.Processing)
-	f.sleep(20 * time.Second)
-	c := f.claim(q)
-	if c.Task.Attempt != 2 || c.Task.Progress != 33 {
-		t.Errorf("claimed %+v", c.Task)
+	if n := len(share()); n != 0 {
+		t.Errorf("%d tasks ran before the lease of the killed worker ended", n)
 	}
-	f.ok(q.Finish(t.Context(), c))
-	f.expect("j", ams.Finished, ams.Finished)
+	f.sleep(20 * time.Second)
+	if attempts := share(); !slices.Equal(attempts, []int{2}) {
+		t.Errorf("after the lease tasks ran at the attempts %v, want one at its second", attempts)
+	}
+	for i := range jobs {
+		f.expect(fmt.Sprint(i), ams.Finished, ams.Finished)
+		if ended[fmt.Sprint(i)] != 1 {
+			t.Errorf("job %d ended %d times", i, ended[fmt.Sprint(i)])
+		}
+	}
 }
