@@ -3,7 +3,9 @@ package blob
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/openams/openams/ams"
 )
@@ -47,7 +49,7 @@ func (s *Store) StageBlock(ctx context.Context, account, container, name, id str
 	if raw, err := base64.StdEncoding.DecodeString(id); err != nil || len(raw) == 0 || len(raw) > 64 {
 		return nil, ErrBlockID
 	}
-	if _, err := s.records.Container(ctx, account, container); err != nil {
+	if err := s.admitBlock(ctx, account, container, name, o.If); err != nil {
 		return nil, err
 	}
 	place := Place{Account: account, Container: container, Blob: name, Staged: true}
@@ -58,7 +60,11 @@ func (s *Store) StageBlock(ctx context.Context, account, container, name, id str
 	ctx = context.WithoutCancel(ctx)
 	k := ams.Block{ID: id, Size: x.Length, CRC64: x.CRC64, File: x.File, Staged: s.now().UTC()}
 	wrote := false
-	replaced, err := s.records.StageBlock(ctx, account, container, name, k, func(other ams.Block, staged int) error {
+	replaced, err := s.records.StageBlock(ctx, account, container, name, k, func(b *ams.Blob, other ams.Block, staged int) error {
+		wrote = false
+		if err := checkStage(b, o.If, s.now()); err != nil {
+			return err
+		}
 		switch {
 		case other.ID != "" && len(other.ID) != len(id):
 			return ErrBlockIDSize
@@ -80,6 +86,29 @@ func (s *Store) StageBlock(ctx context.Context, account, container, name, id str
 	return &k, nil
 }
 
+// admitBlock refuses early, before a body is read, what the record would.
+func (s *Store) admitBlock(ctx context.Context, account, container, name string, cond Conditions) error {
+	b, err := s.records.Blob(ctx, account, container, name)
+	if err != nil && !errors.Is(err, ams.ErrBlobNotFound) {
+		return err
+	}
+	return checkStage(b, cond, s.now())
+}
+
+// checkStage reports why no block may be staged for b, nil when there is none.
+// Staging changes nothing, but a lease keeps others from it all the same.
+func checkStage(b *ams.Blob, cond Conditions, now time.Time) error {
+	switch {
+	case b == nil && cond.Lease != "":
+		return ErrLeaseNone
+	case b == nil:
+		return nil
+	case b.Copy != nil && b.Copy.Status == ams.CopyPending:
+		return ErrCopyPending
+	}
+	return checkLease(&b.Lease, cond.Lease, true, now)
+}
+
 // CommitBlocks makes a blob of the listed blocks, in place of any older one,
 // and forgets the staged blocks it does not name. It takes no time per byte.
 // Only Headers, Metadata, Tier and If of o are looked at.
@@ -91,21 +120,14 @@ func (s *Store) CommitBlocks(ctx context.Context, account, container, name strin
 		return nil, ams.Errorf(ams.Invalid, "The block list has more than %d blocks.", MaxBlocks)
 	}
 	b, err := s.record(ctx, account, container, name, nil, func(old *ams.Blob, staged []ams.Block) (*ams.Blob, error) {
-		if err := o.If.CheckWrite(old); err != nil {
-			return nil, err
-		}
-		extents, blocks, err := compose(list, old, staged)
+		b, err := s.fresh(account, container, name, old, o)
 		if err != nil {
 			return nil, err
 		}
-		now, etag := s.stamp()
-		b := &ams.Blob{
-			StorageAccount: account, Container: container, Name: name,
-			ETag: etag, Created: now, LastModified: now,
-			Headers: o.Headers, Metadata: o.Metadata, Tier: o.Tier,
-			Extents: extents, Blocks: blocks,
+		if b.Extents, b.Blocks, err = compose(list, old, staged); err != nil {
+			return nil, err
 		}
-		for _, x := range extents {
+		for _, x := range b.Extents {
 			b.Size += x.Length
 		}
 		return b, nil

@@ -13,6 +13,8 @@ type Conditions struct {
 	IfNoneMatch       []string
 	IfModifiedSince   time.Time // whole seconds
 	IfUnmodifiedSince time.Time
+	Lease             string // id of the lease that the caller holds, "" for none
+	Unleased          bool   // the operation does not ask for the lease's id (documented for tier and tags)
 }
 
 // CreateOnly holds only where no blob has the name yet.
@@ -27,25 +29,45 @@ var ErrUnsatisfiable error = &ams.Error{Code: ams.Invalid, Msg: "The request inc
 // CheckWrite reports why c forbids to write over b; b is nil where there is
 // none (documented: "Specifying conditional headers for Blob service
 // operations").
-func (c *Conditions) CheckWrite(b *ams.Blob) error {
+func (c *Conditions) CheckWrite(b *ams.Blob, now time.Time) error {
 	if b == nil {
-		if len(c.IfMatch) > 0 {
+		switch {
+		case len(c.IfMatch) > 0:
 			return ams.ErrConditionNotMet
+		case c.Lease != "":
+			return ErrLeaseNone
 		}
 		return nil
 	}
 	if slices.Contains(c.IfNoneMatch, "*") {
 		return ams.ErrBlobExists
 	}
-	return c.check(b.ETag, b.LastModified)
+	return c.CheckChange(b, now)
 }
 
 // CheckChange is CheckWrite for an operation that changes an existing blob in
 // place: set properties, delete.
-func (c *Conditions) CheckChange(b *ams.Blob) error { return c.check(b.ETag, b.LastModified) }
+func (c *Conditions) CheckChange(b *ams.Blob, now time.Time) error {
+	if err := c.check(b.ETag, b.LastModified); err != nil {
+		return err
+	}
+	if err := checkLease(&b.Lease, c.Lease, !c.Unleased, now); err != nil {
+		return err
+	}
+	if b.Copy != nil && b.Copy.Status == ams.CopyPending {
+		return ErrCopyPending
+	}
+	return nil
+}
 
-// CheckContainer is CheckChange for a container.
-func (c *Conditions) CheckContainer(k *ams.Container) error { return c.check(k.ETag, k.LastModified) }
+// CheckContainer is CheckChange for a container, whose lease is asked for by
+// its deletion alone.
+func (c *Conditions) CheckContainer(k *ams.Container, deleted bool, now time.Time) error {
+	if err := c.check(k.ETag, k.LastModified); err != nil {
+		return err
+	}
+	return checkLease(&k.Lease, c.Lease, deleted, now)
+}
 
 func (c *Conditions) check(etag string, modified time.Time) error {
 	modified = modified.Truncate(time.Second)
@@ -60,7 +82,10 @@ func (c *Conditions) check(etag string, modified time.Time) error {
 }
 
 // CheckRead reports why c forbids to read b.
-func (c *Conditions) CheckRead(b *ams.Blob) error {
+func (c *Conditions) CheckRead(b *ams.Blob, now time.Time) error {
+	if err := checkLease(&b.Lease, c.Lease, false, now); err != nil {
+		return err
+	}
 	modified := b.LastModified.Truncate(time.Second)
 	switch {
 	case len(c.IfMatch) > 0 && !matches(c.IfMatch, b.ETag),

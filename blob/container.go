@@ -16,6 +16,19 @@ type ContainerOptions struct {
 // ams.ErrContainerExists. A container named like its account is refused: Go
 // clients sign paths on host names as if the account were the container.
 func (s *Store) CreateContainer(ctx context.Context, account, name string, o ContainerOptions) (*ams.Container, error) {
+	c, err := s.NewContainer(account, name, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.records.CreateContainer(ctx, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// NewContainer is the record of a container that does not exist yet, for
+// callers that add it in a transaction of their own.
+func (s *Store) NewContainer(account, name string, o ContainerOptions) (*ams.Container, error) {
 	if err := ams.ValidateContainerName(name); err != nil {
 		return nil, err
 	}
@@ -23,14 +36,10 @@ func (s *Store) CreateContainer(ctx context.Context, account, name string, o Con
 		return nil, ams.Errorf(ams.Invalid, "The container name '%s' is the name of its storage account.", name)
 	}
 	now, etag := s.stamp()
-	c := &ams.Container{
+	return &ams.Container{
 		StorageAccount: account, Name: name, ETag: etag, Created: now, LastModified: now,
 		Metadata: o.Metadata, PublicAccess: o.PublicAccess,
-	}
-	if err := s.records.CreateContainer(ctx, c); err != nil {
-		return nil, err
-	}
-	return c, nil
+	}, nil
 }
 
 // Container describes one container.
@@ -57,10 +66,23 @@ func (s *Store) UpdateContainer(ctx context.Context, account, name string, chang
 
 // DeleteContainer removes a container and all its blobs.
 func (s *Store) DeleteContainer(ctx context.Context, account, name string, cond Conditions) error {
-	files, err := s.records.DeleteContainer(ctx, account, name, cond.CheckContainer)
+	files, err := s.records.DeleteContainer(ctx, account, name, func(c *ams.Container) error {
+		return cond.CheckContainer(c, true, s.now())
+	})
 	if err != nil {
 		return err
 	}
 	s.discard(ctx, files)
 	return nil
+}
+
+// Properties are the settings of a storage account; those of one that was
+// never set up are zero.
+func (s *Store) Properties(ctx context.Context, account string) (*ams.StorageProperties, error) {
+	return s.records.StorageProperties(ctx, account)
+}
+
+// UpdateProperties changes the settings of a storage account.
+func (s *Store) UpdateProperties(ctx context.Context, account string, change func(*ams.StorageProperties) error) error {
+	return s.records.UpdateStorageProperties(ctx, account, change)
 }

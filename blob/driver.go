@@ -26,6 +26,8 @@ type Driver interface {
 	// Recover removes or sets aside what a previous process left behind and
 	// no record names. Nothing else may use the driver meanwhile.
 	Recover(ctx context.Context, named func(file string) bool) (Recovered, error)
+	// Strays visits the files that Recover would remove or set aside.
+	Strays(ctx context.Context, named func(file string) bool, visit func(file string)) error
 }
 
 // A Place says what a file will hold, so that a driver can give it a name

@@ -15,17 +15,26 @@ import (
 // Recover removes or sets aside the files of earlier processes that no record
 // names. Call it once, before anything else uses the store.
 func (s *Store) Recover(ctx context.Context) (Recovered, error) {
+	if err := s.failCopies(ctx); err != nil {
+		return Recovered{}, fmt.Errorf("blob: recover: %w", err)
+	}
+	named, err := s.named(ctx)
+	if err != nil {
+		return Recovered{}, fmt.Errorf("blob: recover: %w", err)
+	}
+	return s.driver.Recover(ctx, named)
+}
+
+// named tells which files a record names.
+func (s *Store) named(ctx context.Context) (func(file string) bool, error) {
 	named := make(map[uint64]struct{}) // hashes: a collision keeps a file that could go
 	err := s.records.Files(ctx, func(file string) {
 		named[crc64.Checksum([]byte(file), s.crc)] = struct{}{}
 	})
-	if err != nil {
-		return Recovered{}, fmt.Errorf("blob: recover: %w", err)
-	}
-	return s.driver.Recover(ctx, func(file string) bool {
+	return func(file string) bool {
 		_, ok := named[crc64.Checksum([]byte(file), s.crc)]
 		return ok
-	})
+	}, err
 }
 
 // Run joins blobs that were committed in pieces and forgets staged blocks that
@@ -33,6 +42,7 @@ func (s *Store) Recover(ctx context.Context) (Recovered, error) {
 func (s *Store) Run(ctx context.Context) error {
 	hourly := time.NewTicker(time.Hour)
 	defer hourly.Stop()
+	defer s.stopCopies()
 	s.expire(ctx)
 	s.joinAll(ctx)
 	for {
@@ -97,6 +107,9 @@ func (s *Store) joinIfSmall(ctx context.Context, key *ams.Blob) error {
 	if err != nil {
 		return gone(err)
 	}
+	if len(b.Extents) == 0 {
+		return nil // its copy may be under way
+	}
 	seen := make(map[string]bool, len(b.Extents))
 	for _, x := range b.Extents {
 		if k := fmt.Sprint(x.File, x.Offset); seen[k] {
@@ -129,7 +142,7 @@ func (s *Store) join(ctx context.Context, account, container, name string) error
 	if r.blob.OneFile() {
 		return nil
 	}
-	x, err := s.gather(ctx, r)
+	x, err := s.gather(ctx, r, Place{Account: account, Container: container, Blob: name})
 	if err != nil {
 		return err
 	}
@@ -138,6 +151,7 @@ func (s *Store) join(ctx context.Context, account, container, name string) error
 	now := []ams.Extent{x}
 	wrote := false
 	err = s.records.UpdateBlob(ctx, account, container, name, func(b *ams.Blob) error {
+		wrote = false
 		if !slices.Equal(b.Extents, r.blob.Extents) {
 			return errChanged
 		}
@@ -159,9 +173,9 @@ func (s *Store) join(ctx context.Context, account, container, name string) error
 	return err
 }
 
-// gather makes one file of what r reads, and checks every extent's sum.
-func (s *Store) gather(ctx context.Context, r *Reader) (ams.Extent, error) {
-	place := Place{Account: r.blob.StorageAccount, Container: r.blob.Container, Blob: r.blob.Name}
+// gather makes one file at place of what r reads, without copying where the
+// driver can, and else checks every extent's sum.
+func (s *Store) gather(ctx context.Context, r *Reader, place Place) (ams.Extent, error) {
 	if xs := r.blob.Extents; len(xs) == 1 && xs[0].Offset == 0 {
 		if x, err := s.relink(ctx, xs[0], place); err == nil || !errors.Is(err, errors.ErrUnsupported) {
 			return x, err

@@ -19,6 +19,7 @@ type ListOptions struct {
 	Marker      string // Next of the page before
 	Limit       int    // 1 to MaxPage; 0: MaxPage
 	Uncommitted bool   // blobs only: those with staged blocks alone too, with size 0
+	Snapshots   bool   // blobs only, without a delimiter: each blob after its snapshots
 }
 
 func (o *ListOptions) limit() int {
@@ -61,6 +62,9 @@ func (s *Store) List(ctx context.Context, account, container string, o ListOptio
 	if _, err := s.records.Container(ctx, account, container); err != nil {
 		return nil, err
 	}
+	if o.Snapshots {
+		return s.listSnapshots(ctx, account, container, o)
+	}
 	var p BlobPage
 	limit, from := o.limit(), o.Marker
 	for {
@@ -99,6 +103,40 @@ func (s *Store) List(ctx context.Context, account, container string, o ListOptio
 			return &p, nil // the batch was asked for one more than fits: it ended
 		}
 	}
+}
+
+// listSnapshots is List with snapshots. A blob and its snapshots stand on one
+// page, which is therefore longer than asked for when they are more.
+func (s *Store) listSnapshots(ctx context.Context, account, container string, o ListOptions) (*BlobPage, error) {
+	if o.Delimiter != "" {
+		return nil, ams.Errorf(ams.Invalid, "Snapshots are listed without a delimiter.")
+	}
+	limit := o.limit()
+	base, err := s.batch(ctx, account, container, o, o.Marker, limit+1)
+	if err != nil || len(base) == 0 {
+		return &BlobPage{}, err
+	}
+	snapshots, err := s.records.Snapshots(ctx, account, container, base[0].Name, base[len(base)-1].Name)
+	if err != nil {
+		return nil, err
+	}
+	var p BlobPage
+	for i, b := range base {
+		var group []*ams.Blob
+		for len(snapshots) > 0 && snapshots[0].Name <= b.Name {
+			if snapshots[0].Name == b.Name { // else its blob came after the list of blobs was read
+				group = append(group, snapshots[0])
+			}
+			snapshots = snapshots[1:]
+		}
+		group = append(group, b)
+		if i > 0 && len(p.Blobs)+len(group) > limit {
+			p.Next = b.Name
+			break
+		}
+		p.Blobs = append(p.Blobs, group...)
+	}
+	return &p, nil
 }
 
 // batch lists up to n blobs from a name on, staged ones among them if wanted.

@@ -20,6 +20,8 @@ type PutOptions struct {
 	Headers  ams.BlobHeaders
 	Metadata map[string]string
 	Tier     string
+	Tags     map[string]string
+	Copy     *ams.Copy // where the bytes come from, when they are copied
 	If       Conditions
 	MD5      []byte  // of the bytes, verified when not nil
 	CRC64    *uint64 // of the bytes, verified when not nil
@@ -82,22 +84,36 @@ func (s *Store) admit(ctx context.Context, account, container, name string, cond
 	if err != nil && !errors.Is(err, ams.ErrBlobNotFound) {
 		return err
 	}
-	return cond.CheckWrite(b)
+	return cond.CheckWrite(b, s.now())
 }
 
 // put writes the record of a blob whose bytes are one file.
 func (s *Store) put(ctx context.Context, account, container, name string, x ams.Extent, o PutOptions) (*ams.Blob, error) {
 	return s.record(ctx, account, container, name, []ams.Extent{x}, func(old *ams.Blob, _ []ams.Block) (*ams.Blob, error) {
-		if err := o.If.CheckWrite(old); err != nil {
+		b, err := s.fresh(account, container, name, old, o)
+		if err != nil {
 			return nil, err
 		}
-		now, etag := s.stamp()
-		return &ams.Blob{
-			StorageAccount: account, Container: container, Name: name,
-			Size: x.Length, ETag: etag, Created: now, LastModified: now,
-			Headers: o.Headers, Metadata: o.Metadata, Tier: o.Tier, Extents: []ams.Extent{x},
-		}, nil
+		b.Size, b.Extents = x.Length, []ams.Extent{x}
+		return b, nil
 	})
+}
+
+// fresh is the record, without bytes, of a blob that takes old's place.
+func (s *Store) fresh(account, container, name string, old *ams.Blob, o PutOptions) (*ams.Blob, error) {
+	if err := o.If.CheckWrite(old, s.now()); err != nil {
+		return nil, err
+	}
+	now, etag := s.stamp()
+	b := &ams.Blob{
+		StorageAccount: account, Container: container, Name: name,
+		ETag: etag, Created: now, LastModified: now,
+		Headers: o.Headers, Metadata: o.Metadata, Tier: o.Tier, Tags: o.Tags, Copy: o.Copy,
+	}
+	if old != nil {
+		b.Lease = keptLease(old.Lease, now)
+	}
+	return b, nil
 }
 
 // record commits what make returns and removes the files that it replaces. On
@@ -108,6 +124,7 @@ func (s *Store) record(ctx context.Context, account, container, name string, fre
 	var made *ams.Blob
 	var before []ams.Extent
 	err := s.records.PutBlob(ctx, account, container, name, func(old *ams.Blob, staged []ams.Block) (*ams.Blob, error) {
+		made = nil
 		b, err := make(old, staged)
 		if err != nil {
 			return nil, err

@@ -13,7 +13,19 @@ import (
 
 // Stat describes a blob without its block list.
 func (s *Store) Stat(ctx context.Context, account, container, name string) (*ams.Blob, error) {
-	return s.records.Blob(ctx, account, container, name)
+	return s.StatSnapshot(ctx, account, container, name, "")
+}
+
+// StatSnapshot is Stat for a snapshot, or with "" for the blob itself.
+func (s *Store) StatSnapshot(ctx context.Context, account, container, name, snapshot string) (*ams.Blob, error) {
+	if snapshot != "" {
+		return s.records.Snapshot(ctx, account, container, name, snapshot)
+	}
+	b, err := s.records.Blob(ctx, account, container, name)
+	if err == nil {
+		s.progress(b)
+	}
+	return b, err
 }
 
 // A Reader reads one version of a blob, however the blob changes meanwhile.
@@ -30,9 +42,14 @@ type Reader struct {
 
 // Open opens the present version of a blob.
 func (s *Store) Open(ctx context.Context, account, container, name string) (*Reader, error) {
+	return s.OpenSnapshot(ctx, account, container, name, "")
+}
+
+// OpenSnapshot is Open for a snapshot, or with "" for the blob itself.
+func (s *Store) OpenSnapshot(ctx context.Context, account, container, name, snapshot string) (*Reader, error) {
 	for {
 		seen := s.seen()
-		b, err := s.records.Blob(ctx, account, container, name)
+		b, err := s.StatSnapshot(ctx, account, container, name, snapshot)
 		if err != nil {
 			return nil, err
 		}

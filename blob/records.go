@@ -35,13 +35,25 @@ type Records interface {
 	PutBlob(ctx context.Context, account, container, name string, make func(old *ams.Blob, staged []ams.Block) (*ams.Blob, error)) error
 	// UpdateBlob writes back the whole record that change has changed.
 	UpdateBlob(ctx context.Context, account, container, name string, change func(*ams.Blob) error) error
-	// DeleteBlob removes a blob and its staged blocks and returns the latter.
-	DeleteBlob(ctx context.Context, account, container, name string, check func(*ams.Blob) error) (staged []ams.Block, err error)
+	// DeleteBlob removes what choose says: the blob itself with its staged
+	// blocks, which it returns, and those of its snapshots that gone names.
+	DeleteBlob(ctx context.Context, account, container, name string, choose func(b *ams.Blob, snapshots []*ams.Blob) (base bool, gone []string, err error)) (staged []ams.Block, err error)
+	// PendingCopies lists, by name alone, the blobs whose copy is pending.
+	PendingCopies(ctx context.Context) ([]*ams.Blob, error)
+
+	// PutSnapshot adds the snapshot that make returns of a whole blob.
+	PutSnapshot(ctx context.Context, account, container, name string, make func(*ams.Blob) (*ams.Blob, error)) error
+	// Snapshot returns a snapshot with its extents but without its block list.
+	Snapshot(ctx context.Context, account, container, name, snapshot string) (*ams.Blob, error)
+	// Snapshots lists, without extents and block lists and in the order of name
+	// and time, the snapshots of blobs from the name first to the name last.
+	Snapshots(ctx context.Context, account, container, first, last string) ([]*ams.Blob, error)
 
 	// StageBlock adds a block, or replaces the staged one with its id, whose
-	// file it returns. check sees one staged block of the blob (zero when
-	// there is none) and how many were staged since the last commit.
-	StageBlock(ctx context.Context, account, container, name string, b ams.Block, check func(other ams.Block, staged int) error) (replaced string, err error)
+	// file it returns. check sees the blob without extents and block list
+	// (nil when there is none), one of its staged blocks (zero when there is
+	// none) and how many were staged since the last commit.
+	StageBlock(ctx context.Context, account, container, name string, b ams.Block, check func(blob *ams.Blob, other ams.Block, staged int) error) (replaced string, err error)
 	// Blocks returns a blob whole (nil when there is none) and its staged
 	// blocks in the order of staging.
 	Blocks(ctx context.Context, account, container, name string) (*ams.Blob, []ams.Block, error)
@@ -58,4 +70,11 @@ type Records interface {
 	ScatteredBlobs(ctx context.Context, account, container, name string, limit int) ([]*ams.Blob, error)
 	// Files calls visit with every file that a record names, some twice.
 	Files(ctx context.Context, visit func(file string)) error
+	// Everything calls visit with every blob and snapshot, with its extents, and
+	// with every staged block as a blob of one extent, in no order.
+	Everything(ctx context.Context, visit func(*ams.Blob) error) error
+
+	// StorageProperties are the settings of an account, zero until they are set.
+	StorageProperties(ctx context.Context, account string) (*ams.StorageProperties, error)
+	UpdateStorageProperties(ctx context.Context, account string, change func(*ams.StorageProperties) error) error
 }

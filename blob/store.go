@@ -33,9 +33,10 @@ type Store struct {
 	joins   chan struct{} // a blob was committed in pieces
 
 	mu       sync.Mutex
-	pins     map[string]int  // how many readers use a file
-	doomed   map[string]bool // pinned files to remove when the last pin goes
-	removals uint64          // counts calls that removed something
+	pins     map[string]int      // how many readers use a file
+	doomed   map[string]bool     // pinned files to remove when the last pin goes
+	removals uint64              // counts calls that removed something
+	copies   map[string]*copying // that run, by id
 }
 
 // New makes a Store over records and the driver's files.
@@ -50,6 +51,7 @@ func New(records Records, driver Driver, o Options) *Store {
 		joins:   make(chan struct{}, 1),
 		pins:    make(map[string]int),
 		doomed:  make(map[string]bool),
+		copies:  make(map[string]*copying),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -66,7 +68,6 @@ func New(records Records, driver Driver, o Options) *Store {
 // stamp returns the time of a change and an ETag that no other change has:
 // Azure's are the time in .NET ticks.
 func (s *Store) stamp() (time.Time, string) {
-	const epoch = 621355968000000000 // ticks of 100 ns from year 1 to 1970
 	now := s.now().UTC()
 	for {
 		last := s.ticks.Load()

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -14,21 +13,12 @@ import (
 
 // The methods of this file are the records that package blob declares.
 
-// change is Update, with the error that clients of storage see when there is
-// no room for the record.
-func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
-	err := db.Update(ctx, f)
-	if err != nil && db.dialect.full(err) {
-		return fmt.Errorf("%w (%v)", ams.ErrStorageFull, err)
-	}
-	return err
-}
-
 // containerRest is what of a container has no column.
 type containerRest struct {
 	PublicAccess string             `json:"publicAccess,omitempty"`
 	Metadata     map[string]string  `json:"metadata,omitempty"`
 	Policies     []ams.AccessPolicy `json:"policies,omitempty"`
+	Lease        *ams.Lease         `json:"lease,omitempty"`
 }
 
 const containerColumns = "seq, account, name, etag, created, last_modified, rest"
@@ -46,6 +36,9 @@ func scanContainer(row interface{ Scan(...any) error }) (int64, *ams.Container, 
 		return 0, nil, err
 	}
 	c.PublicAccess, c.Metadata, c.Policies = r.PublicAccess, r.Metadata, r.Policies
+	if r.Lease != nil {
+		c.Lease = *r.Lease
+	}
 	return seq, c, nil
 }
 
@@ -67,24 +60,40 @@ func (tx *Tx) containerSeq(account, name string) (seq int64, err error) {
 }
 
 func containerText(c *ams.Container) (string, error) {
-	rest, err := json.Marshal(containerRest{c.PublicAccess, c.Metadata, c.Policies})
+	rest, err := json.Marshal(containerRest{c.PublicAccess, c.Metadata, c.Policies, leaseRest(c.Lease)})
 	return string(rest), err
+}
+
+// leaseRest leaves out a lease that is none.
+func leaseRest(l ams.Lease) *ams.Lease {
+	if l.ID == "" {
+		return nil
+	}
+	return &l
 }
 
 // CreateContainer adds c; a taken name is ams.ErrContainerExists.
 func (db *DB) CreateContainer(ctx context.Context, c *ams.Container) error {
+	return db.change(ctx, func(tx *Tx) error { return tx.InsertContainer(c) })
+}
+
+// InsertContainer is CreateContainer in a transaction of the caller's, which
+// may go on when the name is taken.
+func (tx *Tx) InsertContainer(c *ams.Container) error {
 	rest, err := containerText(c)
 	if err != nil {
 		return err
 	}
-	return db.change(ctx, func(tx *Tx) error {
-		_, err := tx.exec("INSERT INTO blob_containers (account, name, etag, created, last_modified, rest) VALUES (?, ?, ?, ?, ?, ?)",
-			c.StorageAccount, c.Name, c.ETag, ticks(c.Created), ticks(c.LastModified), rest)
-		if err != nil && db.dialect.duplicate(err) {
-			return ams.ErrContainerExists
-		}
+	r, err := tx.exec(`INSERT INTO blob_containers (account, name, etag, created, last_modified, rest) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, name) DO NOTHING`,
+		c.StorageAccount, c.Name, c.ETag, ticks(c.Created), ticks(c.LastModified), rest)
+	if err != nil {
 		return err
-	})
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, ams.ErrContainerExists)
+	}
+	return nil
 }
 
 // Container finds a container.
@@ -167,7 +176,28 @@ func (db *DB) Files(ctx context.Context, visit func(file string)) error {
 }
 
 func (tx *Tx) files(where string, visit func(string), args ...any) error {
-	rows, err := tx.query("SELECT extents FROM blobs "+where, args...)
+	for _, table := range []string{"blobs", "blob_snapshots"} {
+		if err := tx.extentFiles("SELECT extents FROM "+table+" "+where, visit, args...); err != nil {
+			return err
+		}
+	}
+	rows, err := tx.query("SELECT file FROM blob_blocks "+where, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var file string
+		if err := rows.Scan(&file); err != nil {
+			return err
+		}
+		visit(file)
+	}
+	return rows.Err()
+}
+
+func (tx *Tx) extentFiles(query string, visit func(string), args ...any) error {
+	rows, err := tx.query(query, args...)
 	if err != nil {
 		return err
 	}
@@ -185,21 +215,6 @@ func (tx *Tx) files(where string, visit func(string), args ...any) error {
 			visit(x.File)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	rows, err = tx.query("SELECT file FROM blob_blocks "+where, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var file string
-		if err := rows.Scan(&file); err != nil {
-			return err
-		}
-		visit(file)
-	}
 	return rows.Err()
 }
 
@@ -213,6 +228,9 @@ type blobRest struct {
 	ContentMD5         []byte            `json:"md5,omitempty"`
 	Metadata           map[string]string `json:"metadata,omitempty"`
 	Tier               string            `json:"tier,omitempty"`
+	Tags               map[string]string `json:"tags,omitempty"`
+	Lease              *ams.Lease        `json:"lease,omitempty"`
+	Copy               *ams.Copy         `json:"copy,omitempty"`
 }
 
 // An extentRow and a blockRow are short, because a blob may have 50,000.
@@ -275,7 +293,10 @@ func scanBlob(row interface{ Scan(...any) error }, account, container string, mo
 		ContentType: r.ContentType, ContentEncoding: r.ContentEncoding, ContentLanguage: r.ContentLanguage,
 		ContentDisposition: r.ContentDisposition, CacheControl: r.CacheControl, ContentMD5: r.ContentMD5,
 	}
-	b.Metadata, b.Tier = r.Metadata, r.Tier
+	b.Metadata, b.Tier, b.Tags, b.Copy = r.Metadata, r.Tier, r.Tags, r.Copy
+	if r.Lease != nil {
+		b.Lease = *r.Lease
+	}
 	return b, nil
 }
 
@@ -300,32 +321,36 @@ func (tx *Tx) blob(seq int64, account, container, name string, whole bool) (*ams
 	return b, err
 }
 
-func (tx *Tx) writeBlob(seq int64, b *ams.Blob) error {
+// blobTexts are the columns of a blob that are text to the database.
+func blobTexts(b *ams.Blob) (rest, extents, blocks string, err error) {
 	h := b.Headers
-	rest, err := json.Marshal(blobRest{
+	r, err := json.Marshal(blobRest{
 		h.ContentType, h.ContentEncoding, h.ContentLanguage, h.ContentDisposition, h.CacheControl, h.ContentMD5,
-		b.Metadata, b.Tier,
+		b.Metadata, b.Tier, b.Tags, leaseRest(b.Lease), b.Copy,
 	})
 	if err != nil {
-		return err
+		return "", "", "", err
 	}
 	xs := make([]extentRow, len(b.Extents))
 	for i, x := range b.Extents {
 		xs[i] = extentRow(x)
 	}
-	extents, err := json.Marshal(xs)
+	x, err := json.Marshal(xs)
+	if err != nil || b.Blocks == nil {
+		return string(r), string(x), "", err
+	}
+	ks := make([]blockRow, len(b.Blocks))
+	for i, k := range b.Blocks {
+		ks[i] = blockRow{k.ID, k.Size, k.CRC64}
+	}
+	k, err := json.Marshal(ks)
+	return string(r), string(x), string(k), err
+}
+
+func (tx *Tx) writeBlob(seq int64, b *ams.Blob) error {
+	rest, extents, blocks, err := blobTexts(b)
 	if err != nil {
 		return err
-	}
-	var blocks []byte
-	if b.Blocks != nil {
-		ks := make([]blockRow, len(b.Blocks))
-		for i, k := range b.Blocks {
-			ks[i] = blockRow{k.ID, k.Size, k.CRC64}
-		}
-		if blocks, err = json.Marshal(ks); err != nil {
-			return err
-		}
 	}
 	scattered := 1
 	if b.OneFile() {
@@ -336,7 +361,7 @@ func (tx *Tx) writeBlob(seq int64, b *ams.Blob) error {
 		ON CONFLICT (container, name) DO UPDATE SET size = excluded.size, etag = excluded.etag, created = excluded.created,
 		last_modified = excluded.last_modified, scattered = excluded.scattered, rest = excluded.rest,
 		extents = excluded.extents, blocks = excluded.blocks`,
-		seq, b.Name, b.Size, b.ETag, ticks(b.Created), ticks(b.LastModified), scattered, string(rest), string(extents), string(blocks))
+		seq, b.Name, b.Size, b.ETag, ticks(b.Created), ticks(b.LastModified), scattered, rest, extents, blocks)
 	return err
 }
 
@@ -425,9 +450,11 @@ func (db *DB) UpdateBlob(ctx context.Context, account, container, name string, c
 	})
 }
 
-// DeleteBlob removes a blob and its staged blocks, and returns the latter.
-func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, check func(*ams.Blob) error) (staged []ams.Block, err error) {
+// DeleteBlob removes what choose says: the blob with its staged blocks, which
+// it returns, and those of its snapshots that gone names.
+func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, choose func(b *ams.Blob, snapshots []*ams.Blob) (base bool, gone []string, err error)) (staged []ams.Block, err error) {
 	err = db.change(ctx, func(tx *Tx) error {
+		staged = nil
 		seq, err := tx.containerSeq(account, container)
 		if err != nil {
 			return err
@@ -436,8 +463,21 @@ func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, c
 		if err != nil {
 			return err
 		}
-		if err := check(b); err != nil {
+		snapshots, err := tx.snapshots(seq, account, container, name, name, true)
+		if err != nil {
 			return err
+		}
+		base, gone, err := choose(b, snapshots)
+		if err != nil {
+			return err
+		}
+		for _, t := range gone {
+			if _, err := tx.exec("DELETE FROM blob_snapshots WHERE container = ? AND name = ? AND snapshot = ?", seq, name, t); err != nil {
+				return err
+			}
+		}
+		if !base {
+			return nil
 		}
 		if staged, err = tx.staged(seq, name); err != nil {
 			return err
@@ -471,13 +511,18 @@ func (tx *Tx) staged(seq int64, name string) (list []ams.Block, err error) {
 }
 
 // StageBlock adds a block, or replaces the staged one with its id, whose file
-// it returns. check sees one staged block of the blob and how many were
+// it returns. check sees the blob, nil when there is none, one staged block and how many were
 // staged since the last commit, a replaced one counted again: that is one
 // step in an index, where counting rows would cost more with every block.
-func (db *DB) StageBlock(ctx context.Context, account, container, name string, b ams.Block, check func(other ams.Block, staged int) error) (replaced string, err error) {
+func (db *DB) StageBlock(ctx context.Context, account, container, name string, b ams.Block, check func(blob *ams.Blob, other ams.Block, staged int) error) (replaced string, err error) {
 	err = db.change(ctx, func(tx *Tx) error {
+		replaced = ""
 		seq, err := tx.containerSeq(account, container)
 		if err != nil {
+			return err
+		}
+		base, err := scanBlob(tx.queryRow("SELECT "+blobColumns+" FROM blobs WHERE container = ? AND name = ?", seq, name), account, container)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		var other ams.Block
@@ -487,10 +532,9 @@ func (db *DB) StageBlock(ctx context.Context, account, container, name string, b
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if err := check(other, position); err != nil {
+		if err := check(base, other, position); err != nil {
 			return err
 		}
-		replaced = ""
 		err = tx.queryRow("DELETE FROM blob_blocks WHERE container = ? AND blob = ? AND id = ? RETURNING file", seq, name, b.ID).Scan(&replaced)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err

@@ -46,7 +46,7 @@ func TestBlobRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check := func(ams.Block, int) error { return nil }
+	check := func(*ams.Blob, ams.Block, int) error { return nil }
 	stage := func(container, name, id, file string, at time.Time) (replaced string) {
 		t.Helper()
 		replaced, err := db.StageBlock(ctx, "acct", container, name, ams.Block{ID: id, Size: 5, CRC64: 1<<64 - 2, File: file, Staged: at}, check)

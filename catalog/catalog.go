@@ -36,6 +36,7 @@ type DB struct {
 	seal    cipher.AEAD
 	now     func() time.Time
 	changes atomic.Uint64
+	group   group
 	others  *others // nil: nobody else's changes are followed
 
 	telling   sync.Mutex // held from a commit that changed jobs until its watchers were told

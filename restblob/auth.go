@@ -43,7 +43,9 @@ func (s *server) authorize(q *request, op operation) error {
 	scheme, credentials, _ := strings.Cut(q.Header.Get("Authorization"), " ")
 	switch {
 	case scheme == "SharedKey" || scheme == "SharedKeyLite":
-		return s.checkSharedKey(q, keys, scheme, credentials)
+		err := s.checkSharedKey(q, keys, scheme, credentials)
+		q.trusted = err == nil
+		return err
 	case strings.EqualFold(scheme, "Bearer"):
 		return s.checkBearer(q, op, strings.TrimSpace(credentials))
 	case scheme != "":
@@ -77,6 +79,7 @@ func (s *server) checkBearer(q *request, op operation, token string) error {
 	case op.write && !write, !read && !write:
 		return lacking()
 	}
+	q.trusted = read
 	return nil
 }
 
@@ -98,7 +101,12 @@ func (s *server) checkPublic(q *request, op operation) error {
 
 func (s *server) checkSAS(q *request, op operation, keys [2][]byte, v *sas.Values) error {
 	if v.Kind() == sas.Delegation {
-		return unserved("user delegation signatures")
+		// Signed with the user's key, not with the account's.
+		key, err := s.delegatedKey(q, v)
+		if err != nil {
+			return err
+		}
+		keys = [2][]byte{key}
 	}
 	names, err := signedNames(q, v)
 	if err != nil {
@@ -116,6 +124,11 @@ func (s *server) checkSAS(q *request, op operation, keys [2][]byte, v *sas.Value
 	}
 	if err := permitted(q, op, &valid); err != nil {
 		return err
+	}
+	if v.Kind() == sas.Delegation {
+		if err := s.stillDelegated(q, op, v); err != nil {
+			return err
+		}
 	}
 	q.sas = v
 	return nil
@@ -136,6 +149,9 @@ func signedNames(q *request, v *sas.Values) ([][2]string, error) {
 	case "b", "bs", "bv":
 		if name == "" {
 			return nil, unauthenticated("The signature is for a blob, the request for a container.")
+		}
+		if q.query.Has("snapshot") != (v.Resource == "bs") {
+			return nil, unauthenticated("The signature for a blob is not good for its snapshots, nor the other way round.")
 		}
 	case "d":
 		var ok bool

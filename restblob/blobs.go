@@ -62,6 +62,9 @@ func describe(q *request, o *blob.PutOptions, plain bool) (err error) {
 	if o.Tier, err = readTier(q.Header); err != nil {
 		return err
 	}
+	if o.Tags, err = tagsHeader(q.Header); err != nil {
+		return err
+	}
 	if o.If, err = conditions(q.Header); err != nil {
 		return err
 	}
@@ -90,7 +93,7 @@ func written(w http.ResponseWriter, b *ams.Blob, status int) error {
 
 // getBlob serves Get Blob and Get Blob Properties.
 func (s *server) getBlob(w http.ResponseWriter, q *request) error {
-	if q.query.Has("snapshot") || q.query.Has("versionid") {
+	if q.query.Has("versionid") {
 		return ams.ErrBlobNotFound // there are none
 	}
 	if q.Header.Get("x-ms-structured-body") != "" {
@@ -101,21 +104,21 @@ func (s *server) getBlob(w http.ResponseWriter, q *request) error {
 		return err
 	}
 	if q.Method == http.MethodHead {
-		b, err := s.Store.Stat(q.Context(), q.account, q.container, q.blob)
+		b, err := s.Store.StatSnapshot(q.Context(), q.account, q.container, q.blob, q.query.Get("snapshot"))
 		if err != nil {
 			return err
 		}
-		if err := readable(w, &cond, b); err != nil {
+		if err := readable(w, q, &cond, b); err != nil {
 			return err
 		}
-		setBlob(w.Header(), b)
+		setBlob(w.Header(), b, q.now)
 		setMD5(w.Header(), "Content-MD5", b.Headers.ContentMD5)
 		override(w.Header(), q)
 		w.Header().Set("Content-Length", strconv.FormatInt(b.Size, 10))
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	r, err := s.Store.Open(q.Context(), q.account, q.container, q.blob)
+	r, err := s.Store.OpenSnapshot(q.Context(), q.account, q.container, q.blob, q.query.Get("snapshot"))
 	if err != nil {
 		return err
 	}
@@ -125,7 +128,7 @@ func (s *server) getBlob(w http.ResponseWriter, q *request) error {
 
 func sendBlob(w http.ResponseWriter, q *request, cond *blob.Conditions, r *blob.Reader) error {
 	b, h := r.Blob(), w.Header()
-	if err := readable(w, cond, b); err != nil {
+	if err := readable(w, q, cond, b); err != nil {
 		return err
 	}
 	part, err := readRange(q.Header, b.Size)
@@ -135,7 +138,7 @@ func sendBlob(w http.ResponseWriter, q *request, cond *blob.Conditions, r *blob.
 	if err := rangeSums(h, q, r, part); err != nil {
 		return err
 	}
-	setBlob(h, b)
+	setBlob(h, b, q.now)
 	status := http.StatusOK
 	if part.part {
 		status = http.StatusPartialContent
@@ -153,8 +156,8 @@ func sendBlob(w http.ResponseWriter, q *request, cond *blob.Conditions, r *blob.
 
 // readable checks the conditions of a read; "not modified" still says which
 // version it was.
-func readable(w http.ResponseWriter, cond *blob.Conditions, b *ams.Blob) error {
-	err := cond.CheckRead(b)
+func readable(w http.ResponseWriter, q *request, cond *blob.Conditions, b *ams.Blob) error {
+	err := cond.CheckRead(b, q.now)
 	if errors.Is(err, blob.ErrNotModified) {
 		setVersion(w.Header(), b.ETag, b.LastModified)
 	}
@@ -221,17 +224,21 @@ func override(h http.Header, q *request) {
 
 // deleteBlob serves Delete Blob.
 func (s *server) deleteBlob(w http.ResponseWriter, q *request) error {
-	if q.query.Has("snapshot") || q.query.Has("versionid") {
+	if q.query.Has("versionid") {
 		return ams.ErrBlobNotFound
 	}
-	if q.Header.Get("x-ms-delete-snapshots") == "only" {
-		return ams.ErrBlobNotFound // there are none
+	o := blob.DeleteOptions{Snapshot: q.query.Get("snapshot"), Snapshots: q.Header.Get("x-ms-delete-snapshots")}
+	switch {
+	case o.Snapshots != "" && o.Snapshots != "include" && o.Snapshots != "only":
+		return bad("InvalidHeaderValue", "The value of the header x-ms-delete-snapshots is not one of include, only.")
+	case o.Snapshots != "" && o.Snapshot != "":
+		return bad("InvalidHeaderValue", "x-ms-delete-snapshots is for the blob, not for one of its snapshots.")
 	}
-	cond, err := conditions(q.Header)
-	if err != nil {
+	var err error
+	if o.If, err = conditions(q.Header); err != nil {
 		return err
 	}
-	if err := s.Store.Delete(q.Context(), q.account, q.container, q.blob, cond); err != nil {
+	if err := s.Store.Remove(q.Context(), q.account, q.container, q.blob, o); err != nil {
 		return err
 	}
 	w.Header().Set("x-ms-delete-type-permanent", "true")
@@ -268,14 +275,24 @@ func (s *server) setBlobTier(w http.ResponseWriter, q *request) error {
 	if tier == "" {
 		return bad("MissingRequiredHeader", "An HTTP header that's mandatory for this request is not specified: x-ms-access-tier.")
 	}
-	return s.changeBlob(w, q, func(b *ams.Blob) { b.Tier = tier })
+	return s.changeUnleased(w, q, func(b *ams.Blob) { b.Tier = tier })
 }
 
 func (s *server) changeBlob(w http.ResponseWriter, q *request, change func(*ams.Blob)) error {
+	return s.change(w, q, false, change)
+}
+
+// changeUnleased is changeBlob where others than the lease's holder may.
+func (s *server) changeUnleased(w http.ResponseWriter, q *request, change func(*ams.Blob)) error {
+	return s.change(w, q, true, change)
+}
+
+func (s *server) change(w http.ResponseWriter, q *request, unleased bool, change func(*ams.Blob)) error {
 	cond, err := conditions(q.Header)
 	if err != nil {
 		return err
 	}
+	cond.Unleased = unleased
 	b, err := s.Store.UpdateBlob(q.Context(), q.account, q.container, q.blob, cond, func(b *ams.Blob) error {
 		change(b)
 		return nil
@@ -292,11 +309,11 @@ func (s *server) blobMetadata(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.Store.Stat(q.Context(), q.account, q.container, q.blob)
+	b, err := s.Store.StatSnapshot(q.Context(), q.account, q.container, q.blob, q.query.Get("snapshot"))
 	if err != nil {
 		return err
 	}
-	if err := readable(w, &cond, b); err != nil {
+	if err := readable(w, q, &cond, b); err != nil {
 		return err
 	}
 	setMetadata(w.Header(), b.Metadata)

@@ -25,6 +25,13 @@ func (s *server) putBlock(w http.ResponseWriter, q *request) error {
 	if q.ContentLength == 0 {
 		return bad("InvalidHeaderValue", "The value for one of the HTTP headers is not in the correct format: a block of no bytes, Content-Length is 0.")
 	}
+	if o.If, err = leaseCondition(q.Header); err != nil {
+		return err
+	}
+	return s.stageBlock(w, q, r, o)
+}
+
+func (s *server) stageBlock(w http.ResponseWriter, q *request, r io.Reader, o blob.PutOptions) error {
 	// A base64 "+" that a client did not escape arrives as a space.
 	id := strings.ReplaceAll(q.query.Get("blockid"), " ", "+")
 	k, err := s.Store.StageBlock(q.Context(), q.account, q.container, q.blob, id, r, o)

@@ -49,8 +49,7 @@ func (s *server) containerProperties(w http.ResponseWriter, q *request) error {
 		return err
 	}
 	h := w.Header()
-	h.Set("x-ms-lease-status", "unlocked")
-	h.Set("x-ms-lease-state", "available")
+	setLease(h, &c.Lease, q.now)
 	h.Set("x-ms-has-immutability-policy", "false")
 	h.Set("x-ms-has-legal-hold", "false")
 	h.Set("x-ms-default-encryption-scope", "$account-encryption-key")
@@ -77,7 +76,7 @@ func (s *server) changeContainer(w http.ResponseWriter, q *request, change func(
 		return err
 	}
 	c, err := s.Store.UpdateContainer(q.Context(), q.account, q.container, func(c *ams.Container) error {
-		if err := cond.CheckContainer(c); err != nil {
+		if err := cond.CheckContainer(c, false, q.now); err != nil {
 			return err
 		}
 		change(c)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 func conditions(h http.Header) (c blob.Conditions, err error) {
 	c.IfMatch = etags(h.Values("If-Match"))
 	c.IfNoneMatch = etags(h.Values("If-None-Match"))
+	if c.Lease = h.Get("x-ms-lease-id"); c.Lease != "" && !isGUID(c.Lease) {
+		return c, bad("InvalidHeaderValue", "The value of the header x-ms-lease-id is not a GUID.")
+	}
 	if c.IfModifiedSince, err = dateHeader(h, "If-Modified-Since"); err != nil {
 		return c, err
 	}
@@ -152,14 +156,19 @@ func setVersion(h http.Header, etag string, modified time.Time) {
 }
 
 // setBlob sets the headers that describe b.
-func setBlob(h http.Header, b *ams.Blob) {
+func setBlob(h http.Header, b *ams.Blob, now time.Time) {
 	setVersion(h, b.ETag, b.LastModified)
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("x-ms-blob-type", "BlockBlob")
 	h.Set("x-ms-creation-time", httpTime(b.Created))
-	h.Set("x-ms-lease-status", "unlocked")
-	h.Set("x-ms-lease-state", "available")
 	h.Set("x-ms-server-encrypted", "true")
+	if b.Snapshot == "" {
+		setLease(h, &b.Lease, now)
+	}
+	setCopy(h, b.Copy)
+	if len(b.Tags) > 0 {
+		h.Set("x-ms-tag-count", strconv.Itoa(len(b.Tags)))
+	}
 	h.Set("x-ms-access-tier", tier(b))
 	if b.Tier == "" {
 		h.Set("x-ms-access-tier-inferred", "true")

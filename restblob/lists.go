@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/blob"
@@ -33,6 +34,10 @@ func listOptions(q *request) (o blob.ListOptions, include []string, err error) {
 	}
 	for _, v := range q.query["include"] {
 		include = append(include, strings.Split(strings.ToLower(v), ",")...)
+	}
+	o.Snapshots = slices.Contains(include, "snapshots")
+	if o.Snapshots && o.Delimiter != "" {
+		return o, nil, bad("InvalidQueryParameterValue", "Snapshots are listed without a delimiter.")
 	}
 	o.Uncommitted = slices.Contains(include, "uncommittedblobs")
 	return o, include, nil
@@ -77,7 +82,7 @@ func (s *server) listContainers(w http.ResponseWriter, q *request) error {
 		b.WriteString("<Properties>")
 		b.element("Last-Modified", httpTime(c.LastModified))
 		b.element("Etag", quoted(c.ETag))
-		b.WriteString("<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>")
+		b.lease(&c.Lease, q.now)
 		b.given("PublicAccess", c.PublicAccess)
 		b.WriteString("<DefaultEncryptionScope>$account-encryption-key</DefaultEncryptionScope><DenyEncryptionScopeOverride>false</DenyEncryptionScopeOverride>" +
 			"<HasImmutabilityPolicy>false</HasImmutabilityPolicy><HasLegalHold>false</HasLegalHold></Properties>")
@@ -110,7 +115,7 @@ func (s *server) listBlobs(w http.ResponseWriter, q *request) error {
 			b.prefix(prefixes[0])
 			prefixes = prefixes[1:]
 		}
-		b.blob(v, slices.Contains(include, "metadata"))
+		b.blob(v, include, q.now)
 	}
 	for _, p := range prefixes {
 		b.prefix(p)
@@ -126,9 +131,10 @@ func (b *xmlWriter) prefix(name string) {
 	b.WriteString("</BlobPrefix>")
 }
 
-func (b *xmlWriter) blob(v *ams.Blob, metadata bool) {
+func (b *xmlWriter) blob(v *ams.Blob, include []string, now time.Time) {
 	b.WriteString("<Blob>")
 	b.blobName(v.Name)
+	b.given("Snapshot", v.Snapshot)
 	b.WriteString("<Properties>")
 	if v.ETag != "" { // a blob of staged blocks alone has none
 		b.element("Creation-Time", httpTime(v.Created))
@@ -148,9 +154,21 @@ func (b *xmlWriter) blob(v *ams.Blob, metadata bool) {
 	if v.Tier == "" {
 		b.WriteString("<AccessTierInferred>true</AccessTierInferred>")
 	}
-	b.WriteString("<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState><ServerEncrypted>true</ServerEncrypted></Properties>")
-	if metadata {
+	if v.Snapshot == "" {
+		b.lease(&v.Lease, now)
+	}
+	if slices.Contains(include, "copy") {
+		b.copied(v.Copy)
+	}
+	if len(v.Tags) > 0 {
+		b.element("TagCount", strconv.Itoa(len(v.Tags)))
+	}
+	b.WriteString("<ServerEncrypted>true</ServerEncrypted></Properties>")
+	if slices.Contains(include, "metadata") {
 		b.metadata(v.Metadata)
+	}
+	if slices.Contains(include, "tags") && len(v.Tags) > 0 {
+		b.tags(v.Tags)
 	}
 	b.WriteString("</Blob>")
 }

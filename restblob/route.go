@@ -52,10 +52,10 @@ func serviceOperation(q *request, get bool, comp string) operation {
 		return operation{account: "l", resource: "s", run: (*server).listContainers}
 	case get && comp == "properties":
 		return operation{account: "r", resource: "s", run: (*server).serviceProperties}
-	case comp == "properties":
-		return refused("changes of the service properties")
-	case comp == "userdelegationkey":
-		return refused("user delegation keys")
+	case comp == "properties" && q.Method == http.MethodPut:
+		return operation{account: "w", resource: "s", write: true, run: (*server).setServiceProperties}
+	case comp == "userdelegationkey" && q.Method == http.MethodPost:
+		return operation{run: (*server).userDelegationKey}
 	case comp == "batch":
 		return refused("batches")
 	case comp == "stats":
@@ -83,8 +83,8 @@ func containerOperation(q *request, get bool, comp string) operation {
 		return operation{write: true, run: (*server).setContainerACL}
 	case comp == "list" && get:
 		return operation{service: "l", account: "l", resource: "c", public: true, run: (*server).listBlobs}
-	case comp == "lease":
-		return refused("leases")
+	case comp == "lease" && put:
+		return operation{account: "wd", resource: "c", write: true, run: (*server).leaseContainer}
 	case comp == "undelete":
 		return refused("undeleting containers")
 	case comp == "batch":
@@ -103,20 +103,27 @@ func blobOperation(q *request, get bool, comp string) operation {
 		return op
 	}
 	switch {
-	case q.query.Has("snapshot") && comp != "" || q.query.Has("versionid") && comp != "":
-		return refused("snapshots and versions")
+	case q.query.Has("snapshot") && (put || comp != "" && comp != "metadata"):
+		return operation{service: "rw", account: "rw", resource: "o", write: true, run: func(*server, http.ResponseWriter, *request) error {
+			return bad("InvalidQueryParameterValue", "A snapshot never changes, and only its bytes, properties and metadata can be read.")
+		}}
+	case q.query.Has("versionid") && comp != "":
+		return refused("versions")
 	case comp == "" && get:
 		return with(read, (*server).getBlob)
 	case comp == "" && put:
 		if q.Header.Get("x-ms-copy-source") != "" {
-			return refused("copies from a URL")
+			if q.Header.Get("x-ms-blob-type") != "" {
+				return with(create, (*server).putBlobFromURL)
+			}
+			return with(create, (*server).copyBlob)
 		}
 		return with(create, (*server).putBlob)
 	case comp == "" && q.Method == http.MethodDelete:
 		return operation{service: "d", account: "d", resource: "o", write: true, run: (*server).deleteBlob}
 	case comp == "block" && put:
 		if q.Header.Get("x-ms-copy-source") != "" {
-			return refused("blocks from a URL")
+			return with(create, (*server).putBlockFromURL)
 		}
 		return with(create, (*server).putBlock)
 	case comp == "blocklist" && put:
@@ -131,14 +138,16 @@ func blobOperation(q *request, get bool, comp string) operation {
 		return with(read, (*server).blobMetadata)
 	case comp == "tier" && put:
 		return with(write, (*server).setBlobTier)
-	case comp == "lease":
-		return refused("leases")
-	case comp == "snapshot":
-		return refused("snapshots")
-	case comp == "copy":
-		return refused("copies from a URL")
-	case comp == "tags":
-		return refused("blob tags")
+	case comp == "lease" && put:
+		return operation{service: "wd", account: "wd", resource: "o", write: true, run: (*server).leaseBlob}
+	case comp == "snapshot" && put:
+		return with(create, (*server).snapshotBlob)
+	case comp == "copy" && put:
+		return with(write, (*server).abortCopy)
+	case comp == "tags" && get:
+		return operation{service: "t", account: "t", resource: "o", run: (*server).blobTags}
+	case comp == "tags" && put:
+		return operation{service: "t", account: "t", resource: "o", write: true, run: (*server).setBlobTags}
 	case comp == "page" || comp == "pagelist" || comp == "appendblock" || comp == "seal" || comp == "incrementalcopy":
 		return refused("page and append blobs")
 	case comp == "query" || comp == "undelete" || comp == "expiry" || comp == "immutabilityPolicies" || comp == "legalhold":

@@ -190,10 +190,6 @@ func TestBlobs(t *testing.T) {
 	wantCode(t, "page blob", err, 400, "InvalidHeaderValue")
 	_, err = c.NewAppendBlobClient("append").Create(ctx, nil)
 	wantCode(t, "append blob", err, 400, "InvalidHeaderValue")
-	_, err = bb.CreateSnapshot(ctx, nil)
-	wantCode(t, "snapshot", err, 501, "NotImplemented")
-	_, err = bb.StartCopyFromURL(ctx, e.url+"/videos/x", nil)
-	wantCode(t, "copy", err, 501, "NotImplemented")
 	if _, err := bb.Delete(ctx, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package restblob
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,6 +25,21 @@ type Bearer interface {
 	CheckStorage(ctx context.Context, token string) (read, write bool, err error)
 }
 
+// Delegates knows the users who may sign URLs by tokens of theirs.
+type Delegates interface {
+	// StorageUser says whose a token is, by object id and tenant id.
+	StorageUser(ctx context.Context, token string) (object, tenant string, err error)
+	// StorageRights is what a user may do with blobs at present. An error means
+	// that there is no such user.
+	StorageRights(ctx context.Context, object, tenant string) (read, write bool, err error)
+}
+
+// Outgoing makes requests to other servers, with a guard against private
+// addresses: a *dial.Client.
+type Outgoing interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
 // Config is what the face is made of.
 type Config struct {
 	Store  *blob.Store
@@ -34,6 +47,19 @@ type Config struct {
 	Bearer Bearer           // nil: tokens are refused
 	Now    func() time.Time // nil: time.Now
 	Log    *slog.Logger     // nil: nothing is logged
+
+	// Delegates lets users sign URLs with keys of their own, derived from
+	// Secret, which must stay the same. nil: they may not.
+	Delegates Delegates
+	Secret    []byte
+
+	// Outgoing fetches what is copied from other servers; nil: nothing is.
+	Outgoing Outgoing
+	// Hosts are the "host:port" under which this endpoint is known, apart from
+	// the one that a request names: a copy from them is a copy from here.
+	Hosts []string
+	// Origins of web pages that may always use the endpoint.
+	Origins []string
 
 	// Patience is how long an upload may bring nothing; 0: two minutes.
 	Patience time.Duration
@@ -69,10 +95,13 @@ type request struct {
 	// createOnly is set when the signature lets the client make blobs but not
 	// replace them.
 	createOnly bool
+	// trusted is set when the client has shown a key of the account, or a token
+	// with the right to read it.
+	trusted bool
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := requestID()
+	id := blob.NewGUID()
 	h := w.Header()
 	h.Set("Server", "openams-blob")
 	h.Set("x-ms-request-id", id)
@@ -102,7 +131,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeFault(w, r, f, id, s.Now())
 }
 
-func (s *server) serve(w http.ResponseWriter, r *http.Request) error {
+func (s *server) serve(w *response, r *http.Request) error {
 	q := &request{Request: r, query: r.URL.Query(), now: s.Now()}
 	if err := q.readVersion(); err != nil {
 		return err
@@ -113,7 +142,10 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.Method == http.MethodOptions {
-		return &fault{status: http.StatusForbidden, code: "CorsPreflightFailure", msg: "CORS not enabled or no matching rule found for this request."}
+		return s.preflight(w, q)
+	}
+	if err := s.shareWith(w, q); err != nil {
+		return err
 	}
 	op, err := route(q)
 	if err != nil {
@@ -122,7 +154,10 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := s.authorize(q, op); err != nil {
 		return err
 	}
-	return op.run(s, w, q)
+	if err := op.run(s, w, q); err != nil {
+		return q.leaseFault(err)
+	}
+	return nil
 }
 
 // readVersion accepts any date: clients are newer than every list of versions.
@@ -147,9 +182,13 @@ func (q *request) readVersion() error {
 type response struct {
 	http.ResponseWriter
 	started bool
+	exposed string // headers that a page of another origin may read, as its rule has them
 }
 
 func (w *response) WriteHeader(status int) {
+	if w.exposed != "" {
+		expose(w.Header(), w.exposed)
+	}
 	w.started = w.started || status >= 200
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -167,13 +206,6 @@ func (w *response) ReadFrom(r io.Reader) (int64, error) {
 
 // Unwrap serves http.ResponseController.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func requestID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 

@@ -23,30 +23,8 @@ func (d *Driver) Recover(ctx context.Context, named func(file string) bool) (fou
 	if err := d.dropOrphans(today); err != nil {
 		return found, err
 	}
-	var dirs []string
-	err = filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || path == d.dir {
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		file, err := filepath.Rel(d.dir, path)
-		if err != nil {
-			return err
-		}
-		top, _, _ := strings.Cut(file, string(filepath.Separator))
-		switch {
-		case top == orphansDir:
-			return fs.SkipDir
-		case e.IsDir():
-			if file != tmpDir && file != blocksDir {
-				dirs = append(dirs, path)
-			}
-			return nil
-		case named(file):
-			return nil
-		case top == tmpDir || top == blocksDir || empty(e):
+	dirs, err := d.strays(ctx, named, func(path, file string, e fs.DirEntry) error {
+		if unfinished(file) || empty(e) {
 			found.Removed++
 			return os.Remove(path)
 		}
@@ -65,6 +43,52 @@ func (d *Driver) Recover(ctx context.Context, named func(file string) bool) (fou
 		os.Remove(dirs[i])
 	}
 	return found, err
+}
+
+// Strays implements blob.Driver.
+func (d *Driver) Strays(ctx context.Context, named func(file string) bool, visit func(file string)) error {
+	_, err := d.strays(ctx, named, func(_, file string, _ fs.DirEntry) error {
+		visit(file)
+		return nil
+	})
+	return err
+}
+
+// strays visits the files that no record names, and lists the directories of
+// accounts and containers.
+func (d *Driver) strays(ctx context.Context, named func(file string) bool, visit func(path, file string, e fs.DirEntry) error) (dirs []string, err error) {
+	err = filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == d.dir {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		file, err := filepath.Rel(d.dir, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case file == orphansDir:
+			return fs.SkipDir
+		case e.IsDir():
+			if file != tmpDir && file != blocksDir {
+				dirs = append(dirs, path)
+			}
+			return nil
+		case named(file):
+			return nil
+		}
+		return visit(path, file, e)
+	})
+	return dirs, err
+}
+
+// unfinished reports whether file is an upload or block, of which nothing is
+// kept that no record names.
+func unfinished(file string) bool {
+	top, _, _ := strings.Cut(file, string(filepath.Separator))
+	return top == tmpDir || top == blocksDir
 }
 
 // empty reports whether e is a name that was reserved and not filled.
