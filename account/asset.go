@@ -74,6 +74,9 @@ func (a *Account) createAsset(ctx context.Context, name string, in AssetInput) (
 	if err := asset.Validate(); err != nil {
 		return nil, err
 	}
+	if err := a.s.assets.admit(ctx, a, "assets in the account", a.s.Limits.Assets); err != nil {
+		return nil, err
+	}
 	_, err := a.s.Blobs.CreateContainer(ctx, asset.StorageAccount, asset.Container, blob.ContainerOptions{})
 	if err != nil && !errors.Is(err, ams.ErrContainerExists) {
 		return nil, err

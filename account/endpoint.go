@@ -2,20 +2,17 @@ package account
 
 import (
 	"context"
-	"fmt"
-	"time"
+	"maps"
+	"net"
+	"net/netip"
+	"path"
+	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 )
-
-// EndpointOperations is the Kind of the operations of streaming endpoints.
-const EndpointOperations = "streamingendpointoperations"
-
-// keptOperations is how long a finished operation can be polled.
-const keptOperations = 30 * 24 * time.Hour
 
 // Endpoint finds a streaming endpoint.
 func (a *Account) Endpoint(ctx context.Context, name string) (e *ams.StreamingEndpoint, err error) {
@@ -35,158 +32,358 @@ func (a *Account) Endpoints(ctx context.Context, q catalog.Query) (es []*ams.Str
 	return es, next, err
 }
 
+// CreateEndpoint begins to make the streaming endpoint e.Name, which runs when
+// the operation ends if start is true and else is Stopped. Of e the writable
+// properties count. An endpoint that exists already gets them instead, except
+// that its ScaleUnits must be the same.
+func (a *Account) CreateEndpoint(ctx context.Context, e ams.StreamingEndpoint, start bool) (_ *ams.StreamingEndpoint, op *ams.Operation, created bool, err error) {
+	if err := ams.ValidateEndpointName(e.Name); err != nil {
+		return nil, nil, false, err
+	}
+	result := new(ams.StreamingEndpoint)
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		old, err := tx.Endpoint(a.ID, e.Name)
+		if err == nil {
+			result = old
+			op, err = a.changeEndpoint(ctx, tx, old, func(to *ams.StreamingEndpoint) error {
+				to.Location, to.Tags, to.Description, to.ScaleUnits, to.Settings = e.Location, e.Tags, e.Description, e.ScaleUnits, e.Settings
+				return nil
+			})
+			return err
+		}
+		if ams.CodeOf(err) != ams.NotFound {
+			return err
+		}
+		all, _, err := tx.Endpoints(a.ID, catalog.Query{})
+		if err != nil {
+			return err
+		}
+		if len(all) >= a.s.Limits.Endpoints {
+			return full("streaming endpoints in the account", a.s.Limits.Endpoints)
+		}
+		if err := a.checkEndpoint(&e); err != nil {
+			return err
+		}
+		created = true
+		now, by := a.s.now(), caller(ctx)
+		e.Account, e.ID, e.HostName, e.State = a.ID, uuid.NewString(), a.s.hostName(a.Name, e.Name), ams.EndpointCreating
+		e.Created, e.LastModified, e.CreatedBy, e.LastModifiedBy = now, now, by, by
+		*result = e
+		if err := tx.InsertEndpoint(&e); err != nil {
+			return err
+		}
+		goal := ams.EndpointStopped
+		if start {
+			goal = ams.EndpointRunning
+		}
+		op, err = a.begin(tx, EndpointOperations, endpointPath(e.Name), string(goal))
+		return err
+	})
+	if err != nil {
+		return nil, nil, false, err
+	}
+	a.s.endLater(ctx, op)
+	return result, op, created, nil
+}
+
+// UpdateEndpoint begins to change the writable properties of a streaming
+// endpoint by change.
+func (a *Account) UpdateEndpoint(ctx context.Context, name string, change func(*ams.StreamingEndpoint) error) (e *ams.StreamingEndpoint, op *ams.Operation, err error) {
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		if e, err = tx.Endpoint(a.ID, name); err != nil {
+			return err
+		}
+		op, err = a.changeEndpoint(ctx, tx, e, change)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	a.s.endLater(ctx, op)
+	return e, op, nil
+}
+
+func (a *Account) changeEndpoint(ctx context.Context, tx *catalog.Tx, e *ams.StreamingEndpoint, change func(*ams.StreamingEndpoint) error) (*ams.Operation, error) {
+	was := *e
+	e.Tags = maps.Clone(e.Tags)
+	if err := change(e); err != nil {
+		return nil, err
+	}
+	if e.Location == "" {
+		e.Location = was.Location
+	}
+	if !samePlace(e.Location, was.Location) {
+		return nil, ams.Errorf(ams.Conflict, "The streaming endpoint '%s' is in '%s': its location can't be changed to '%s'.", was.Name, was.Location, e.Location)
+	}
+	if e.ScaleUnits != was.ScaleUnits {
+		return nil, ams.Invalidf("properties.scaleUnits", "scaleUnits is %d and changes by the scale operation only.", was.ScaleUnits)
+	}
+	if err := a.checkEndpoint(e); err != nil {
+		return nil, err
+	}
+	e.Account, e.Name, e.ID, e.Location = was.Account, was.Name, was.ID, was.Location
+	e.HostName, e.State, e.Created, e.CreatedBy = was.HostName, was.State, was.Created, was.CreatedBy
+	e.LastModified, e.LastModifiedBy = a.s.now(), caller(ctx)
+	op, err := a.begin(tx, EndpointOperations, endpointPath(e.Name), "")
+	if err != nil {
+		return nil, err
+	}
+	return op, tx.UpdateEndpoint(e)
+}
+
+// samePlace compares locations as Resource Manager does: "West US 2" is
+// westus2.
+func samePlace(a, b string) bool {
+	squeeze := func(s string) string { return strings.ReplaceAll(s, " ", "") }
+	return strings.EqualFold(squeeze(a), squeeze(b))
+}
+
+// checkEndpoint reports the first rule that the writable properties of e break.
+func (a *Account) checkEndpoint(e *ams.StreamingEndpoint) error {
+	if err := a.checkScale(e.ScaleUnits, "properties.scaleUnits"); err != nil {
+		return err
+	}
+	if err := validTags(e.Tags); err != nil {
+		return err
+	}
+	for _, h := range e.Settings.CustomHosts {
+		if a.s.ownHost(h) {
+			return ams.Invalidf("properties.customHostNames", "The host name '%s' belongs to the server.", h)
+		}
+	}
+	return e.Settings.Validate()
+}
+
+func (a *Account) checkScale(units int, target string) error {
+	if units < 0 || units > a.s.Limits.ScaleUnits {
+		return ams.Invalidf(target, "A streaming endpoint may have from 0 to %d scale units.", a.s.Limits.ScaleUnits)
+	}
+	return nil
+}
+
+// validTags checks the tags of a tracked resource (documented by Resource
+// Manager).
+func validTags(tags map[string]string) error {
+	if len(tags) > 50 {
+		return ams.Invalidf("tags", "A resource may have at most 50 tags.")
+	}
+	for name, value := range tags {
+		if name == "" || len(name) > 512 || len(value) > 256*4 {
+			return ams.Invalidf("tags", "A tag has a name of 1 to 512 characters and a value of at most 256.")
+		}
+	}
+	return nil
+}
+
+// DeleteEndpoint begins to delete a streaming endpoint, a running one too. The
+// default one stays: Conflict. Without such an endpoint the operation is nil.
+func (a *Account) DeleteEndpoint(ctx context.Context, name string) (op *ams.Operation, err error) {
+	if strings.EqualFold(name, ams.DefaultEndpoint) {
+		return nil, ams.Errorf(ams.Conflict, "The default streaming endpoint can't be deleted.")
+	}
+	op, err = a.moveEndpoint(ctx, name, func(*ams.StreamingEndpoint) (through, to ams.EndpointState) {
+		return ams.EndpointDeleting, ams.OperationDeletes
+	})
+	_, err = gone(err)
+	return op, err
+}
+
 // StartEndpoint begins to start a streaming endpoint. Starting one that runs
 // succeeds and changes nothing. One operation at a time: while another is in
 // progress it is a Conflict.
 func (a *Account) StartEndpoint(ctx context.Context, name string) (*ams.Operation, error) {
-	return a.switchEndpoint(ctx, name, ams.EndpointStarting, ams.EndpointRunning)
+	return a.moveEndpoint(ctx, name, func(e *ams.StreamingEndpoint) (through, to ams.EndpointState) {
+		if e.State == ams.EndpointRunning {
+			return e.State, e.State
+		}
+		return ams.EndpointStarting, ams.EndpointRunning
+	})
 }
 
 // StopEndpoint begins to stop a streaming endpoint, by the rules of
 // StartEndpoint.
 func (a *Account) StopEndpoint(ctx context.Context, name string) (*ams.Operation, error) {
-	return a.switchEndpoint(ctx, name, ams.EndpointStopping, ams.EndpointStopped)
+	return a.moveEndpoint(ctx, name, func(e *ams.StreamingEndpoint) (through, to ams.EndpointState) {
+		if e.State == ams.EndpointStopped {
+			return e.State, e.State
+		}
+		return ams.EndpointStopping, ams.EndpointStopped
+	})
 }
 
-// switchEndpoint moves an endpoint through one state to another and returns
-// the operation that clients poll. The endpoint arrives after the answer.
-func (a *Account) switchEndpoint(ctx context.Context, name string, through, to ams.EndpointState) (*ams.Operation, error) {
-	op := &ams.Operation{
-		ID: uuid.NewString(), Account: a.ID, Kind: EndpointOperations,
-		Status: ams.OperationInProgress, Created: a.s.now(),
+// ScaleEndpoint begins to change the scale units of a streaming endpoint,
+// which serves meanwhile: they have no effect here.
+func (a *Account) ScaleEndpoint(ctx context.Context, name string, units int) (*ams.Operation, error) {
+	if err := a.checkScale(units, "scaleUnit"); err != nil {
+		return nil, err
 	}
-	err := a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+	return a.moveEndpoint(ctx, name, func(e *ams.StreamingEndpoint) (through, to ams.EndpointState) {
+		e.ScaleUnits = units
+		return e.State, e.State
+	})
+}
+
+// moveEndpoint begins an operation that leads an endpoint through one state to
+// another.
+func (a *Account) moveEndpoint(ctx context.Context, name string, move func(*ams.StreamingEndpoint) (through, to ams.EndpointState)) (op *ams.Operation, err error) {
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		e, err := tx.Endpoint(a.ID, name)
 		if err != nil {
 			return err
 		}
-		op.Resource = a.endpointID(e.Name)
-		pending, err := tx.PendingOperations(op.Resource)
-		if err != nil {
+		if err := a.idle(tx, endpointPath(e.Name)); err != nil {
 			return err
 		}
-		if len(pending) > 0 {
-			return ams.Errorf(ams.Conflict, "An operation on the streaming endpoint '%s' is in progress: its state is %s.", e.Name, e.State)
-		}
-		if err := tx.DeleteOperations(a.s.now().Add(-keptOperations)); err != nil {
+		was := *e
+		through, to := move(e)
+		if op, err = a.begin(tx, EndpointOperations, endpointPath(e.Name), string(to)); err != nil {
 			return err
 		}
-		if e.State == to {
-			op.Status, op.Ended = ams.OperationSucceeded, a.s.now()
-			return tx.InsertOperation(op)
+		if through == was.State && e.ScaleUnits == was.ScaleUnits {
+			return nil
 		}
 		e.State, e.LastModified, e.LastModifiedBy = through, a.s.now(), caller(ctx)
-		if err := tx.UpdateEndpoint(e); err != nil {
-			return err
-		}
-		return tx.InsertOperation(op)
+		return tx.UpdateEndpoint(e)
 	})
 	if err != nil {
 		return nil, err
 	}
-	if op.Status == ams.OperationInProgress {
-		pending := *op
-		a.s.operations.Go(func() {
-			// The operation outlives the request that began it.
-			a.s.endOperation(context.WithoutCancel(ctx), &pending)
-		})
-	}
+	a.s.endLater(ctx, op)
 	return op, nil
 }
 
-// endpointID is the resource id of a streaming endpoint, all lower case: the
-// key of its operations.
-func (a *Account) endpointID(name string) string {
-	return fmt.Sprintf("/subscriptions/%s/resourceGroups/%s/providers/Microsoft.Media/mediaservices/%s/streamingendpoints/%s",
-		a.SubscriptionID, a.ResourceGroup, a.Name, name)
-}
+func endpointPath(name string) string { return "/streamingendpoints/" + name }
 
-// endOperation does what a pending operation began and records how it ended.
-func (s *Server) endOperation(ctx context.Context, op *ams.Operation) {
-	if err := s.finishEndpoint(ctx, op); err != nil {
-		// It stays InProgress; Recover ends it at the next start.
-		s.Log.ErrorContext(ctx, "operation", "operation", op.ID, "resource", op.Resource, "error", err)
+// follow lets Follow know of an endpoint that is about to start or stop.
+func (a *Account) follow(ctx context.Context, op *ams.Operation) error {
+	if a.s.Follow == nil {
+		return nil
 	}
+	e, err := a.Endpoint(ctx, path.Base(op.Resource))
+	if err != nil {
+		_, err = gone(err)
+		return err
+	}
+	if e.State.Settled() {
+		return nil
+	}
+	return a.s.Follow(ctx, e)
 }
 
-// finishEndpoint lets the endpoint of op arrive where its state says.
-func (s *Server) finishEndpoint(ctx context.Context, op *ams.Operation) error {
-	e, err := s.operated(ctx, op)
+// arrive lets the endpoint of an operation be where the operation leads, or
+// back where it was when op has failed.
+func (a *Account) arrive(tx *catalog.Tx, op *ams.Operation) error {
+	e, err := tx.Endpoint(a.ID, path.Base(op.Resource))
 	if err != nil {
 		return err
 	}
-	was := e.State
-	var failed error
-	if s.Follow != nil {
-		failed = s.Follow(ctx, e)
+	goal := ams.EndpointState(op.Goal)
+	if op.Status == ams.OperationFailed {
+		switch e.State {
+		case ams.EndpointStopping, ams.EndpointDeleting:
+			goal = ams.EndpointRunning
+		default:
+			goal = ams.EndpointStopped
+		}
 	}
-	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		e, err := tx.Endpoint(op.Account, e.Name)
+	switch {
+	case goal == ams.OperationDeletes:
+		return tx.DeleteEndpoint(a.ID, e.Name)
+	case goal == "" || goal == e.State:
+		return nil
+	}
+	e.State = goal
+	return tx.UpdateEndpoint(e)
+}
+
+// EndpointOf finds the streaming endpoint that a request to the host is for:
+// the one that answers to that name, or for an unknown name, such as the
+// address of the machine, the default endpoint of the first account.
+func (s *Server) EndpointOf(ctx context.Context, host string) (e *ams.StreamingEndpoint, err error) {
+	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		if e, err = tx.EndpointByHost(host); ams.CodeOf(err) != ams.NotFound {
+			return err
+		}
+		a, err := tx.Account(s.first)
+		if err == nil {
+			e, err = tx.Endpoint(a.ID, ams.DefaultEndpoint)
+		}
+		return err
+	})
+	return e, err
+}
+
+// hostName is the host[:port] that leads to an endpoint. Like those of AMS,
+// {account}… and {endpoint}-{account}…, they are unique because no account has
+// a hyphen in its name; the first account's default endpoint has the server's.
+func (s *Server) hostName(account, endpoint string) string {
+	label := account
+	switch isDefault := strings.EqualFold(endpoint, ams.DefaultEndpoint); {
+	case isDefault && account == s.first:
+		return s.StreamingHost
+	case !isDefault:
+		label = strings.ToLower(endpoint) + "-" + account
+	}
+	return label + "." + s.StreamingDomain
+}
+
+// ownHost reports whether the host name is the server's or below it, where the
+// names of endpoints are.
+func (s *Server) ownHost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	for _, own := range []string{s.StreamingHost, s.StreamingDomain} {
+		own = strings.ToLower(withoutPort(own))
+		if host == own || strings.HasSuffix(host, "."+own) {
+			return true
+		}
+	}
+	return false
+}
+
+func withoutPort(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return host
+}
+
+// domainOf is where endpoints get their names when the server's own is host:
+// below it, or for an IP address, which has nothing below, below localhost.
+func domainOf(host string) string {
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = host, ""
+	}
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil {
+		return host
+	}
+	if port == "" {
+		return "localhost"
+	}
+	return "localhost:" + port
+}
+
+// rehost lets all endpoints have their present host names: the host and the
+// port are flags, so they may change between two starts.
+func (s *Server) rehost(tx *catalog.Tx) error {
+	accounts, _, err := tx.Accounts(catalog.Query{})
+	if err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		endpoints, _, err := tx.Endpoints(a.ID, catalog.Query{})
 		if err != nil {
 			return err
 		}
-		starts := was == ams.EndpointStarting
-		op.Status, op.Ended = ams.OperationSucceeded, s.now()
-		if failed != nil {
-			starts = !starts // back to where it came from
-			op.Status, op.Code, op.Message = ams.OperationFailed, "InternalServerError", failed.Error()
-		}
-		e.State = ams.EndpointStopped
-		if starts {
-			e.State = ams.EndpointRunning
-		}
-		if err := tx.UpdateEndpoint(e); err != nil {
-			return err
-		}
-		return tx.UpdateOperation(op)
-	})
-}
-
-// operated finds the endpoint of an operation.
-func (s *Server) operated(ctx context.Context, op *ams.Operation) (*ams.StreamingEndpoint, error) {
-	a, err := s.ByID(ctx, op.Account)
-	if err != nil {
-		return nil, err
-	}
-	endpoints, _, err := a.Endpoints(ctx, catalog.Query{})
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range endpoints {
-		if a.endpointID(e.Name) == op.Resource {
-			return e, nil
-		}
-	}
-	return nil, ams.Errorf(ams.NotFound, "The streaming endpoint of the operation was not found.")
-}
-
-// Operation finds a long-running operation of the account.
-func (a *Account) Operation(ctx context.Context, id string) (op *ams.Operation, err error) {
-	id = normalID(id)
-	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		op, err = tx.Operation(a.ID, id)
-		return err
-	})
-	return op, err
-}
-
-// Recover ends the operations that a kill left in progress. It is called once
-// before requests are served.
-func (s *Server) Recover(ctx context.Context) error {
-	var pending []*ams.Operation
-	err := s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
-		pending, err = tx.PendingOperations("")
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, op := range pending {
-		if op.Kind != EndpointOperations {
-			continue
-		}
-		if err := s.finishEndpoint(ctx, op); err != nil {
-			return fmt.Errorf("operation %s: %w", op.ID, err)
+		for _, e := range endpoints {
+			host := s.hostName(a.Name, e.Name)
+			if known, err := tx.EndpointByHost(host); err == nil && known.ID == e.ID && e.HostName == host {
+				continue
+			}
+			e.HostName = host
+			if err := tx.UpdateEndpoint(e); err != nil {
+				return about(err, "", "The streaming endpoint '%s' of the account '%s' can't have its host name: %s", e.Name, a.Name, err)
+			}
 		}
 	}
 	return nil

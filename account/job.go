@@ -49,6 +49,9 @@ func (a *Account) SubmitJob(ctx context.Context, transform, name string, r JobRe
 	if err := a.s.checkInput(r.Input); err != nil {
 		return nil, err
 	}
+	if err := a.s.jobs.admit(ctx, a, "jobs in the account", a.s.Limits.Jobs); err != nil {
+		return nil, err
+	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		t, err := tx.Transform(a.ID, transform)
 		if err != nil {

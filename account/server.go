@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -26,8 +25,13 @@ type Config struct {
 	// BlobEndpoint is the root of the blob face as clients reach it, without
 	// the storage account: "http://127.0.0.1:10000".
 	BlobEndpoint string
-	// StreamingHost is the host[:port] that a new streaming endpoint reports.
+	// StreamingHost is the host[:port] of the first account's default streaming
+	// endpoint. The others are {account}.{StreamingDomain}, and
+	// {endpoint}-{account}.{StreamingDomain} where they are not the default.
 	StreamingHost string
+	// StreamingDomain is a host[:port] below which every name leads to the
+	// origin. Empty: StreamingHost, or localhost where that is an IP address.
+	StreamingDomain string
 
 	// Supports and SupportsInput say whether the encoder can run a preset and
 	// read an input. A job that needs more is refused at submission, not in
@@ -40,6 +44,9 @@ type Config struct {
 	// ends. Nil: the origin reads the state on each request.
 	Follow func(context.Context, *ams.StreamingEndpoint) error
 
+	Limits   Limits
+	KeepJobs time.Duration // after a job's end its record is kept so long; 0: 90 days, negative: for ever
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default(); only for operations that outlive their request
 }
@@ -48,7 +55,9 @@ type Config struct {
 // concurrently.
 type Server struct {
 	Config
-	operations sync.WaitGroup // those that outlive their request
+	operations   sync.WaitGroup // those that outlive their request
+	first        string         // name of the first account; set by EnsureFirst
+	assets, jobs tally
 }
 
 // New makes a Server. It touches nothing.
@@ -59,8 +68,19 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.KeepJobs == 0 {
+		c.KeepJobs = keptJobs
+	}
+	if c.StreamingDomain == "" {
+		c.StreamingDomain = domainOf(c.StreamingHost)
+	}
+	c.Limits = c.Limits.defaults()
 	c.BlobEndpoint = strings.TrimSuffix(c.BlobEndpoint, "/")
-	return &Server{Config: c}
+	return &Server{
+		Config: c,
+		assets: tally{of: map[string]counted{}, count: (*catalog.Tx).CountAssets},
+		jobs:   tally{of: map[string]counted{}, count: (*catalog.Tx).CountJobs},
+	}
 }
 
 // Close waits for the operations under way.
@@ -79,57 +99,36 @@ type First struct {
 }
 
 // EnsureFirst makes the first account of a new data folder, its storage
-// account with two random keys and its default streaming endpoint, which is
-// Running (AMS left it Stopped: a cost there, a surprise here). Once the
-// account exists it changes nothing, except that the endpoint reports the
-// present StreamingHost.
+// account and its default streaming endpoint, which is Running (AMS left it
+// Stopped: a cost there, a surprise here). It is called once, before requests
+// are served, and makes an account that was deleted again. What exists it
+// leaves as it is, but for the host names of streaming endpoints, which follow
+// StreamingHost and StreamingDomain.
 func (s *Server) EnsureFirst(ctx context.Context, f First) error {
+	s.first = f.Account
 	now := s.now()
 	return s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		if _, err := tx.StorageAccount(f.StorageAccount); ams.CodeOf(err) == ams.NotFound {
-			store := &ams.StorageAccount{Name: f.StorageAccount, Created: now}
-			for i := range store.Keys {
-				store.Keys[i] = make([]byte, 64)
-				rand.Read(store.Keys[i])
-			}
-			if err := tx.InsertStorageAccount(store); err != nil {
+			if _, err := s.newStorage(tx, f.StorageAccount); err != nil {
 				return err
 			}
 		} else if err != nil {
 			return err
 		}
-		a, err := tx.Account(f.Account)
-		if err == nil {
-			return s.rehost(tx, a)
+		_, err := tx.Account(f.Account)
+		if ams.CodeOf(err) == ams.NotFound {
+			err = s.insertAccount(tx, &ams.Account{
+				ID: uuid.NewString(), SubscriptionID: f.SubscriptionID, ResourceGroup: f.ResourceGroup,
+				Name: f.Account, Location: f.Location,
+				Storage: []ams.AccountStorage{{Name: f.StorageAccount, Primary: true}},
+				Created: now, LastModified: now, // by nobody: the server itself
+			}, ams.EndpointRunning)
 		}
-		if ams.CodeOf(err) != ams.NotFound {
+		if err != nil {
 			return err
 		}
-		a = &ams.Account{
-			ID: uuid.NewString(), SubscriptionID: f.SubscriptionID, ResourceGroup: f.ResourceGroup,
-			Name: f.Account, Location: f.Location,
-			Storage: []ams.AccountStorage{{Name: f.StorageAccount, Primary: true}},
-			Created: now, LastModified: now, // by nobody: the server itself
-		}
-		if err := tx.InsertAccount(a); err != nil {
-			return err
-		}
-		return tx.InsertEndpoint(&ams.StreamingEndpoint{
-			Account: a.ID, Name: ams.DefaultEndpoint, ID: uuid.NewString(), Location: a.Location,
-			HostName: s.StreamingHost, State: ams.EndpointRunning, Created: now, LastModified: now,
-		})
+		return s.rehost(tx)
 	})
-}
-
-// rehost lets the default endpoint report the present host: the port is a
-// flag, so it may change between two starts.
-func (s *Server) rehost(tx *catalog.Tx, a *ams.Account) error {
-	e, err := tx.Endpoint(a.ID, ams.DefaultEndpoint)
-	if err != nil || e.HostName == s.StreamingHost {
-		return err
-	}
-	e.HostName = s.StreamingHost
-	return tx.UpdateEndpoint(e)
 }
 
 // Account finds the account at a Resource Manager address.

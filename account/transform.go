@@ -8,13 +8,6 @@ import (
 	"github.com/openams/openams/filter"
 )
 
-// Limits of an account (documented).
-const (
-	maxTransforms       = 100
-	maxLocatorsPerAsset = 100
-	maxPolicies         = 100
-)
-
 // A TransformInput is what a client writes of a transform. A nil field is not
 // touched by UpdateTransform.
 type TransformInput struct {
@@ -62,8 +55,8 @@ func (a *Account) createTransform(ctx context.Context, tx *catalog.Tx, name stri
 	if err != nil {
 		return nil, err
 	}
-	if len(all) >= maxTransforms {
-		return nil, ams.Errorf(ams.Limit, "The account has %d transforms already: no more are allowed.", len(all))
+	if len(all) >= a.s.Limits.Transforms {
+		return nil, full("transforms in the account", a.s.Limits.Transforms)
 	}
 	return t, tx.InsertTransform(t)
 }

@@ -44,17 +44,17 @@ const Unlimited = math.MaxInt64
 
 // A TrackSelection keeps the tracks for which all conditions hold.
 type TrackSelection struct {
-	Conditions []TrackCondition `json:"trackSelections"`
+	Conditions []FilterCondition `json:"trackSelections"`
 }
 
-// A TrackCondition compares a property of a track.
-type TrackCondition struct {
+// A FilterCondition compares a property of a track.
+type FilterCondition struct {
 	Property  TrackProperty `json:"property"`
 	Value     string        `json:"value"`
 	Operation Comparison    `json:"operation"`
 }
 
-// A TrackProperty is what a TrackCondition looks at.
+// A TrackProperty is what a FilterCondition looks at.
 type TrackProperty string
 
 // The properties of tracks. v3 lists Unknown too, and refuses it.
@@ -66,7 +66,7 @@ const (
 	TrackBitrate  TrackProperty = "Bitrate"  // "128000" or "0-2427000"
 )
 
-// A Comparison is the operation of a TrackCondition.
+// A Comparison is the operation of a FilterCondition.
 type Comparison string
 
 // The comparisons.
@@ -151,7 +151,7 @@ func (r *TimeRange) validate(at string) error {
 	return nil
 }
 
-func (c *TrackCondition) validate(at string) error {
+func (c *FilterCondition) validate(at string) error {
 	if c.Operation != IsEqual && c.Operation != IsNotEqual {
 		return Invalidf(at+".operation", "'%s' is not a value of operation: Equal or NotEqual.", c.Operation)
 	}

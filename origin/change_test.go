@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
 )
 
@@ -63,7 +64,7 @@ func TestEndsAtOnce(t *testing.T) {
 func (s *stage) wait(op *ams.Operation) {
 	s.Helper()
 	for end := time.Now().Add(10 * time.Second); ; {
-		o, err := s.account.Operation(s.Context(), op.ID)
+		o, err := s.account.Operation(s.Context(), account.EndpointOperations, op.ID)
 		if err != nil {
 			s.Fatal(err)
 		}

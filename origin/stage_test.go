@@ -105,9 +105,13 @@ func (w watched) Open(ctx context.Context, account, container, name string) (*bl
 	return w.Store.Open(ctx, account, container, name)
 }
 
-func (w watched) ResolveLocator(ctx context.Context, id string) (*account.Published, error) {
+func (w watched) ResolveLocator(ctx context.Context, host, id string) (*account.Published, error) {
 	w.s.resolved.Add(1)
-	return w.s.accounts.ResolveLocator(ctx, id)
+	return w.s.accounts.ResolveLocator(ctx, host, id)
+}
+
+func (w watched) EndpointOf(ctx context.Context, host string) (*ams.StreamingEndpoint, error) {
+	return w.s.accounts.EndpointOf(ctx, host)
 }
 
 // newStage sets everything up. change may change the handler's configuration.

@@ -109,6 +109,13 @@ func (o optional[T]) pointer() *T {
 	return &o.value
 }
 
+// into stores a member that was given; null stores the zero value.
+func (o optional[T]) into(to *T) {
+	if o.given {
+		*to = o.value
+	}
+}
+
 // given reports whether raw holds something: neither absent nor null.
 func given(raw json.RawMessage) bool {
 	return len(raw) > 0 && !bytes.Equal(bytes.TrimSpace(raw), []byte("null"))

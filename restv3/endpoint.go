@@ -1,9 +1,9 @@
 package restv3
 
 import (
-	"context"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
@@ -11,32 +11,42 @@ import (
 )
 
 // endpointProperties has explicit nulls and empty arrays, unlike the other
-// resources (recorded). The pointers that are always nil are settings that
-// this server does not have.
+// resources (recorded).
 type endpointProperties struct {
-	Description             *string  `json:"description"`
-	ScaleUnits              int      `json:"scaleUnits"`
-	AvailabilitySetName     *string  `json:"availabilitySetName"`
-	AccessControl           *string  `json:"accessControl"`
-	MaxCacheAge             *int     `json:"maxCacheAge"`
-	CustomHostNames         []string `json:"customHostNames"`
-	HostName                string   `json:"hostName"`
-	CDNEnabled              bool     `json:"cdnEnabled"`
-	CDNProvider             *string  `json:"cdnProvider"`
-	CDNProfile              *string  `json:"cdnProfile"`
-	ProvisioningState       string   `json:"provisioningState"`
-	ResourceState           string   `json:"resourceState"`
-	CrossSiteAccessPolicies *string  `json:"crossSiteAccessPolicies"`
-	FreeTrialEndTime        date     `json:"freeTrialEndTime"` // year 1: none
-	Created                 date     `json:"created"`
-	LastModified            date     `json:"lastModified"`
+	Description             *string             `json:"description"`
+	ScaleUnits              int                 `json:"scaleUnits"`
+	AvailabilitySetName     *string             `json:"availabilitySetName"`
+	AccessControl           *ams.EndpointAccess `json:"accessControl"`
+	MaxCacheAge             *int64              `json:"maxCacheAge"`
+	CustomHostNames         []string            `json:"customHostNames"`
+	HostName                string              `json:"hostName"`
+	CDNEnabled              bool                `json:"cdnEnabled"`
+	CDNProvider             *string             `json:"cdnProvider"`
+	CDNProfile              *string             `json:"cdnProfile"`
+	ProvisioningState       string              `json:"provisioningState"`
+	ResourceState           string              `json:"resourceState"`
+	CrossSiteAccessPolicies *ams.CrossSite      `json:"crossSiteAccessPolicies"`
+	FreeTrialEndTime        date                `json:"freeTrialEndTime"` // year 1: none
+	Created                 date                `json:"created"`
+	LastModified            date                `json:"lastModified"`
 }
 
-func endpointBody(acc *account.Account, e *ams.StreamingEndpoint, version string) *arm.Resource {
+// endpointBody is an endpoint; op is the operation that the answer announces,
+// nil for none.
+func endpointBody(acc *account.Account, e *ams.StreamingEndpoint, op *ams.Operation, version string) *arm.Resource {
+	s := e.Settings
 	p := endpointProperties{
-		ScaleUnits: e.ScaleUnits, CustomHostNames: []string{}, HostName: e.HostName,
-		ProvisioningState: "Succeeded", ResourceState: string(e.State),
+		ScaleUnits: e.ScaleUnits, AvailabilitySetName: s.AvailabilitySet, AccessControl: s.Access,
+		MaxCacheAge: s.MaxCacheAge, CustomHostNames: s.CustomHosts, HostName: e.HostName,
+		CDNEnabled: s.CDNEnabled, CDNProvider: s.CDNProvider, CDNProfile: s.CDNProfile,
+		ProvisioningState: arm.Succeeded, ResourceState: string(e.State), CrossSiteAccessPolicies: s.CrossSite,
 		Created: date(e.Created), LastModified: date(e.LastModified),
+	}
+	if op != nil && op.Status == ams.OperationInProgress || !e.State.Settled() {
+		p.ProvisioningState = arm.InProgress
+	}
+	if p.CustomHostNames == nil {
+		p.CustomHostNames = []string{}
 	}
 	if e.Description != "" {
 		p.Description = &e.Description
@@ -56,12 +66,132 @@ func endpointBody(acc *account.Account, e *ams.StreamingEndpoint, version string
 	return res
 }
 
+// endpointWrite is the body of a PUT or PATCH.
+type endpointWrite struct {
+	Location string                      `json:"location"`
+	Tags     optional[map[string]string] `json:"tags"`
+	SKU      struct {
+		Capacity int `json:"capacity"`
+	} `json:"sku"`
+	Properties struct {
+		Description  optional[string]              `json:"description"`
+		ScaleUnits   *int                          `json:"scaleUnits"`
+		Availability optional[*string]             `json:"availabilitySetName"`
+		Access       optional[*ams.EndpointAccess] `json:"accessControl"`
+		MaxCacheAge  optional[*int64]              `json:"maxCacheAge"`
+		CustomHosts  optional[[]string]            `json:"customHostNames"`
+		CDNEnabled   optional[bool]                `json:"cdnEnabled"`
+		CDNProvider  optional[*string]             `json:"cdnProvider"`
+		CDNProfile   optional[*string]             `json:"cdnProfile"`
+		CrossSite    optional[*ams.CrossSite]      `json:"crossSiteAccessPolicies"`
+	} `json:"properties"`
+}
+
+// apply writes what the body gives into e.
+func (b *endpointWrite) apply(e *ams.StreamingEndpoint) error {
+	p, s := &b.Properties, &e.Settings
+	if b.Location != "" {
+		e.Location = b.Location
+	}
+	b.Tags.into(&e.Tags)
+	p.Description.into(&e.Description)
+	if p.ScaleUnits != nil {
+		e.ScaleUnits = *p.ScaleUnits
+	}
+	p.Availability.into(&s.AvailabilitySet)
+	p.Access.into(&s.Access)
+	p.MaxCacheAge.into(&s.MaxCacheAge)
+	p.CustomHosts.into(&s.CustomHosts)
+	p.CDNEnabled.into(&s.CDNEnabled)
+	p.CDNProvider.into(&s.CDNProvider)
+	p.CDNProfile.into(&s.CDNProfile)
+	p.CrossSite.into(&s.CrossSite)
+	return nil
+}
+
+func putEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	var body endpointWrite
+	if err := readModel(r, "StreamingEndpoint", &body); err != nil {
+		return err
+	}
+	e := ams.StreamingEndpoint{Name: r.PathValue("streamingEndpointName")}
+	// Capacity was also shown in megabits: only what can be scale units is.
+	if n := body.SKU.Capacity; body.Properties.ScaleUnits == nil && n > 0 && n <= 10 {
+		e.ScaleUnits = n
+	}
+	if err := body.apply(&e); err != nil {
+		return err
+	}
+	made, op, isNew, err := acc.CreateEndpoint(r.Context(), e, strings.EqualFold(arm.Query(r, "autoStart"), "true"))
+	if err != nil {
+		return err
+	}
+	endpointOperation(acc, made.Name, op, r).SetHeaders(w.Header(), r)
+	return created(w, r, isNew, endpointBody(acc, made, op, arm.Version(r)))
+}
+
+func patchEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	var body endpointWrite
+	if err := readPatch(r, "StreamingEndpoint", &body); err != nil {
+		return err
+	}
+	e, op, err := acc.UpdateEndpoint(r.Context(), r.PathValue("streamingEndpointName"), body.apply)
+	if err != nil {
+		return err
+	}
+	endpointOperation(acc, e.Name, op, r).SetHeaders(w.Header(), r)
+	return arm.WriteResource(w, r, http.StatusAccepted, endpointBody(acc, e, op, arm.Version(r)))
+}
+
+func deleteEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	op, err := acc.DeleteEndpoint(r.Context(), r.PathValue("streamingEndpointName"))
+	return endpointAccepted(acc, w, r, op, err)
+}
+
+func startEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	op, err := acc.StartEndpoint(r.Context(), r.PathValue("streamingEndpointName"))
+	return endpointAccepted(acc, w, r, op, err)
+}
+
+func stopEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	op, err := acc.StopEndpoint(r.Context(), r.PathValue("streamingEndpointName"))
+	return endpointAccepted(acc, w, r, op, err)
+}
+
+func scaleEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		ScaleUnit *int `json:"scaleUnit"`
+	}
+	if err := readModel(r, "StreamingEntityScaleUnit", &body); err != nil {
+		return err
+	}
+	if body.ScaleUnit == nil {
+		return ams.Invalidf("scaleUnit", "scaleUnit is missing.")
+	}
+	op, err := acc.ScaleEndpoint(r.Context(), r.PathValue("streamingEndpointName"), *body.ScaleUnit)
+	return endpointAccepted(acc, w, r, op, err)
+}
+
+// endpointAccepted answers that a long-running operation has begun: 202
+// without a body, and where to ask how it goes. Without one there was nothing
+// to delete.
+func endpointAccepted(acc *account.Account, w http.ResponseWriter, r *http.Request, op *ams.Operation, err error) error {
+	if err != nil {
+		return err
+	}
+	if op == nil {
+		return arm.WriteEmpty(w, http.StatusNoContent)
+	}
+	endpointOperation(acc, r.PathValue("streamingEndpointName"), op, r).SetHeaders(w.Header(), r)
+	return arm.WriteEmpty(w, http.StatusAccepted)
+}
+
 func getEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
 	e, err := acc.Endpoint(r.Context(), r.PathValue("streamingEndpointName"))
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, endpointBody(acc, e, arm.Version(r)))
+	return arm.WriteResource(w, r, http.StatusOK, endpointBody(acc, e, nil, arm.Version(r)))
 }
 
 func listEndpoints(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -74,28 +204,35 @@ func listEndpoints(acc *account.Account, w http.ResponseWriter, r *http.Request)
 		return err
 	}
 	return writeList(w, r, p, es, next, func(e *ams.StreamingEndpoint) *arm.Resource {
-		return endpointBody(acc, e, arm.Version(r))
+		return endpointBody(acc, e, nil, arm.Version(r))
 	})
 }
 
-func startEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	return switchEndpoint(acc, w, r, acc.StartEndpoint)
-}
-
-func stopEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	return switchEndpoint(acc, w, r, acc.StopEndpoint)
-}
-
-// switchEndpoint begins a long-running operation: 202 without a body, and
-// where to ask how it goes.
-func switchEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request, begin func(context.Context, string) (*ams.Operation, error)) error {
-	name := r.PathValue("streamingEndpointName")
-	op, err := begin(r.Context(), name)
-	if err != nil {
+// listEndpointSKUs says what an endpoint may be scaled to (inferred from the
+// examples of the specification).
+func (a *api) listEndpointSKUs(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	if _, err := acc.Endpoint(r.Context(), r.PathValue("streamingEndpointName")); err != nil {
 		return err
 	}
-	endpointOperation(acc, name, op, r).SetHeaders(w.Header(), r)
-	return arm.WriteEmpty(w, http.StatusAccepted)
+	type named struct {
+		Name string `json:"name"`
+	}
+	type capacity struct {
+		ScaleType string `json:"scaleType"`
+		Default   int    `json:"default"`
+		Minimum   int    `json:"minimum"`
+		Maximum   int    `json:"maximum"`
+	}
+	type sku struct {
+		ResourceType string   `json:"resourceType"`
+		Capacity     capacity `json:"capacity"`
+		SKU          named    `json:"sku"`
+	}
+	const typ = "Microsoft.Media/mediaservices/streamingEndpoints"
+	return arm.WriteARMList(w, []sku{
+		{typ, capacity{"None", 0, 0, 0}, named{"Standard"}},
+		{typ, capacity{"Manual", 1, 1, a.accounts.Limits.ScaleUnits}, named{"Premium"}},
+	})
 }
 
 // endpointOperation is where clients poll an operation of an endpoint.
@@ -111,7 +248,7 @@ func endpointOperation(acc *account.Account, endpoint string, op *ams.Operation,
 // getEndpointOperation is the poll of Azure-AsyncOperation. The error of code
 // None is what AMS answered while there was no error (recorded).
 func getEndpointOperation(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	op, err := acc.Operation(r.Context(), r.PathValue("operationId"))
+	op, err := acc.Operation(r.Context(), account.EndpointOperations, r.PathValue("operationId"))
 	if err != nil {
 		return err
 	}
@@ -128,25 +265,26 @@ func getEndpointOperation(acc *account.Account, w http.ResponseWriter, r *http.R
 	if op.Status == ams.OperationFailed {
 		body.Error.Code, body.Error.Message = op.Code, &op.Message
 	}
-	o := endpointOperation(acc, "", op, r)
-	if op.Status == ams.OperationInProgress {
-		o.SetHeaders(w.Header(), r)
-	} else {
-		w.Header().Set("Azure-AsyncOperation", o.Status)
+	endpointOperation(acc, "", op, r).SetHeaders(w.Header(), r)
+	if op.Status != ams.OperationInProgress {
+		w.Header().Del("Retry-After")
 	}
 	return arm.WriteJSON(w, http.StatusOK, body)
 }
 
 // getEndpointResult is the poll of Location: 202 until the operation ends,
-// then the endpoint.
+// then the endpoint, or 204 when it was deleted.
 func getEndpointResult(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	op, err := acc.Operation(r.Context(), r.PathValue("operationId"))
+	op, err := acc.Operation(r.Context(), account.EndpointOperations, r.PathValue("operationId"))
 	if err != nil {
 		return err
 	}
 	if op.Status == ams.OperationInProgress {
 		endpointOperation(acc, r.PathValue("streamingEndpointName"), op, r).SetHeaders(w.Header(), r)
 		return arm.WriteEmpty(w, http.StatusAccepted)
+	}
+	if op.Goal == ams.OperationDeletes {
+		return arm.WriteEmpty(w, http.StatusNoContent)
 	}
 	return getEndpoint(acc, w, r)
 }

@@ -2,7 +2,6 @@ package restv3
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"github.com/openams/openams/account"
@@ -59,7 +58,7 @@ type jobError struct {
 // outputAsset is the only kind of job output.
 const outputAsset = discriminator + "JobOutputAsset"
 
-func jobBody(acc *account.Account, j *ams.Job) *arm.Resource {
+func jobBody(r *http.Request, acc *account.Account, j *ams.Job) *arm.Resource {
 	p := jobProperties{
 		Created: date(j.Created), State: j.State, Description: j.Description, Input: inputBody(j.Input),
 		LastModified: date(j.LastModified), Priority: j.Priority, CorrelationData: j.Correlation,
@@ -74,7 +73,7 @@ func jobBody(acc *account.Account, j *ams.Job) *arm.Resource {
 			StartTime: date(t.Started), EndTime: date(t.Ended), Error: jobErrorBody(t.Error),
 		}
 		if t.Override {
-			o.PresetOverride = presetBody(t.Preset)
+			o.PresetOverride = presetBody(r, t.Preset)
 		}
 		p.Outputs = append(p.Outputs, o)
 	}
@@ -142,7 +141,6 @@ func putJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error 
 			Description string    `json:"description"`
 			Input       *jobInput `json:"input"`
 			Outputs     []struct {
-				Type           string          `json:"@odata.type"`
 				AssetName      string          `json:"assetName"`
 				Label          string          `json:"label"`
 				PresetOverride json.RawMessage `json:"presetOverride"`
@@ -151,21 +149,17 @@ func putJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error 
 			CorrelationData map[string]string `json:"correlationData"`
 		} `json:"properties"`
 	}
-	if err := arm.ReadJSON(r, &body); err != nil {
+	if err := readModel(r, "Job", &body); err != nil {
 		return err
 	}
 	p := body.Properties
 	req := account.JobRequest{
 		Description: p.Description, Input: p.Input.input(), Priority: p.Priority, Correlation: p.CorrelationData,
 	}
-	for i, o := range p.Outputs {
-		at := fmt.Sprintf("properties.outputs[%d]", i)
-		if discriminator+typeName(o.Type) != outputAsset {
-			return ams.Invalidf(at+".@odata.type", "'%s' is not a type of job output: only '%s' is.", o.Type, outputAsset)
-		}
+	for _, o := range p.Outputs {
 		out := account.JobOutput{Asset: o.AssetName, Label: o.Label}
 		if given(o.PresetOverride) {
-			preset, err := readPreset(o.PresetOverride, at+".presetOverride")
+			preset, err := readPreset(o.PresetOverride)
 			if err != nil {
 				return err
 			}
@@ -177,7 +171,7 @@ func putJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusCreated, jobBody(acc, j))
+	return arm.WriteResource(w, r, http.StatusCreated, jobBody(r, acc, j))
 }
 
 func getJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -185,7 +179,7 @@ func getJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, jobBody(acc, j))
+	return arm.WriteResource(w, r, http.StatusOK, jobBody(r, acc, j))
 }
 
 // patchJob changes description and priority. Clients send the whole job
@@ -197,7 +191,7 @@ func patchJob(acc *account.Account, w http.ResponseWriter, r *http.Request) erro
 			Priority    *ams.Priority    `json:"priority"`
 		} `json:"properties"`
 	}
-	if err := arm.ReadJSON(r, &body); err != nil {
+	if err := readPatch(r, "Job", &body); err != nil {
 		return err
 	}
 	j, err := acc.UpdateJob(r.Context(), r.PathValue("transformName"), r.PathValue("jobName"), account.JobUpdate{
@@ -206,7 +200,7 @@ func patchJob(acc *account.Account, w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, jobBody(acc, j))
+	return arm.WriteResource(w, r, http.StatusOK, jobBody(r, acc, j))
 }
 
 func cancelJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -230,5 +224,5 @@ func listJobs(acc *account.Account, w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return writeList(w, r, p, jobs, next, func(j *ams.Job) *arm.Resource { return jobBody(acc, j) })
+	return writeList(w, r, p, jobs, next, func(j *ams.Job) *arm.Resource { return jobBody(r, acc, j) })
 }

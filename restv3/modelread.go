@@ -282,6 +282,9 @@ func (c *checker) number(x *member, n json.Number, at string) error {
 		if err != nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 			i, err = int64(f), nil // 5.0 and 1e3
 		}
+		if err != nil && f == 1<<63 {
+			i, err = math.MaxInt64, nil // "unlimited", as JavaScript's numbers round it
+		}
 		switch {
 		case f != math.Trunc(f):
 			return arm.InvalidContent(at, "Cannot use the number %s as the value of '%s': it takes integers", shorten(text), x.name)

@@ -315,7 +315,7 @@ func TestSDK(t *testing.T) {
 			t.Errorf("%v", n)
 		}
 		_, err = c.BeginDelete(ctx, group, acct, ams.DefaultEndpoint, nil)
-		fails(err, http.StatusNotImplemented, "NotImplemented")
+		fails(err, http.StatusConflict, "Conflict")
 	})
 }
 

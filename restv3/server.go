@@ -12,7 +12,7 @@ import (
 // Config is what the face needs of the server. All but Log are required.
 type Config struct {
 	Accounts *account.Server
-	Facts    *arm.Facts       // the subscription, group and tenant there are
+	Facts    *arm.Facts       // the subscription, group and tenant there are; nil StorageAccounts: those of Accounts
 	Tokens   arm.TokenChecker // bearer tokens of the management audience
 	TenantID string           // named in the challenge of a 401
 	Log      *slog.Logger     // nil: slog.Default()
@@ -21,9 +21,13 @@ type Config struct {
 // New is the handler of everything below /subscriptions, /providers and
 // /tenants. Every request needs a bearer token.
 func New(c Config) http.Handler {
-	a := &api{accounts: c.Accounts}
+	a := &api{accounts: c.Accounts, facts: c.Facts}
+	if c.Facts.StorageAccounts == nil {
+		c.Facts.StorageAccounts = storageOf(c.Accounts)
+	}
 	rt := arm.NewRouter(arm.RouterConfig{Log: c.Log, Fault: fault, Location: c.Facts.Location})
 	c.Facts.Register(rt)
+	a.registerStorage(rt)
 	for _, o := range a.table() {
 		switch {
 		case o.elsewhere:
@@ -40,7 +44,10 @@ func New(c Config) http.Handler {
 }
 
 // An api serves the operations of the table.
-type api struct{ accounts *account.Server }
+type api struct {
+	accounts *account.Server
+	facts    *arm.Facts
+}
 
 // A handler serves one operation below an account that exists.
 type handler func(acc *account.Account, w http.ResponseWriter, r *http.Request) error

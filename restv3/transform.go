@@ -2,7 +2,6 @@ package restv3
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"github.com/openams/openams/account"
@@ -23,23 +22,23 @@ type transformOutput struct {
 	Preset           json.RawMessage `json:"preset"`
 }
 
-func transformBody(acc *account.Account, t *ams.Transform) *arm.Resource {
+func transformBody(r *http.Request, acc *account.Account, t *ams.Transform) *arm.Resource {
 	p := transformProperties{Created: date(t.Created), Description: t.Description, LastModified: date(t.LastModified)}
 	for _, o := range t.Outputs {
-		p.Outputs = append(p.Outputs, transformOutput{o.OnError, o.RelativePriority, presetBody(o.Preset)})
+		p.Outputs = append(p.Outputs, transformOutput{o.OnError, o.RelativePriority, presetBody(r, o.Preset)})
 	}
 	return entity(acc, transformNoun, t.Name, p, stamps{t.CreatedBy, t.LastModifiedBy, t.Created, t.LastModified})
 }
 
-// readTransform reads the body of a PUT or PATCH.
-func readTransform(r *http.Request) (in account.TransformInput, err error) {
+// readTransform reads the body of a PUT or PATCH by readModel or readPatch.
+func readTransform(r *http.Request, read func(*http.Request, string, any) error) (in account.TransformInput, err error) {
 	var body struct {
 		Properties struct {
 			Description optional[string]  `json:"description"`
 			Outputs     []transformOutput `json:"outputs"`
 		} `json:"properties"`
 	}
-	if err := arm.ReadJSON(r, &body); err != nil {
+	if err := read(r, "Transform", &body); err != nil {
 		return in, err
 	}
 	in.Description = body.Properties.Description.pointer()
@@ -48,7 +47,7 @@ func readTransform(r *http.Request) (in account.TransformInput, err error) {
 	}
 	in.Outputs = make([]ams.TransformOutput, len(body.Properties.Outputs))
 	for i, o := range body.Properties.Outputs {
-		preset, err := readPreset(o.Preset, fmt.Sprintf("properties.outputs[%d].preset", i))
+		preset, err := readPreset(o.Preset)
 		if err != nil {
 			return in, err
 		}
@@ -58,7 +57,7 @@ func readTransform(r *http.Request) (in account.TransformInput, err error) {
 }
 
 func putTransform(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	in, err := readTransform(r)
+	in, err := readTransform(r, readModel)
 	if err != nil {
 		return err
 	}
@@ -66,7 +65,7 @@ func putTransform(acc *account.Account, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return created(w, r, made, transformBody(acc, t))
+	return created(w, r, made, transformBody(r, acc, t))
 }
 
 func getTransform(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -74,11 +73,11 @@ func getTransform(acc *account.Account, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, transformBody(acc, t))
+	return arm.WriteResource(w, r, http.StatusOK, transformBody(r, acc, t))
 }
 
 func patchTransform(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	in, err := readTransform(r)
+	in, err := readTransform(r, readPatch)
 	if err != nil {
 		return err
 	}
@@ -86,7 +85,7 @@ func patchTransform(acc *account.Account, w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, transformBody(acc, t))
+	return arm.WriteResource(w, r, http.StatusOK, transformBody(r, acc, t))
 }
 
 func deleteTransform(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -103,5 +102,5 @@ func listTransforms(acc *account.Account, w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	return writeList(w, r, p, ts, next, func(t *ams.Transform) *arm.Resource { return transformBody(acc, t) })
+	return writeList(w, r, p, ts, next, func(t *ams.Transform) *arm.Resource { return transformBody(r, acc, t) })
 }

@@ -2,7 +2,6 @@ package restv3_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -45,6 +44,7 @@ type world struct {
 	secret   string
 	tokens   map[string]string // by role
 	account  string            // URL path of the account
+	dir      string            // of the catalog and the blobs
 }
 
 // principals is a folder of identities that all tests share: making RSA keys
@@ -66,7 +66,7 @@ func TestMain(m *testing.M) {
 func newWorld(t testing.TB, tune func(*account.Config)) *world {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
-	w := &world{t: t, tokens: map[string]string{}}
+	w := &world{t: t, tokens: map[string]string{}, dir: dir}
 	w.folder = must(identity.Open(principals))(t)
 	w.db = must(catalog.Open(ctx, catalog.Config{Path: filepath.Join(dir, "openams.db")}))(t)
 	t.Cleanup(func() { w.db.Close() })
@@ -107,7 +107,6 @@ func newWorld(t testing.TB, tune func(*account.Config)) *world {
 	}
 	facts := &arm.Facts{
 		TenantID: w.folder.TenantID, SubscriptionID: w.folder.SubscriptionID, ResourceGroup: group, Location: "local",
-		StorageAccounts: func(context.Context) ([]arm.StorageAccount, error) { return nil, nil },
 	}
 	mux := http.NewServeMux()
 	w.server = httptest.NewTLSServer(middleware.Wrap(mux, middleware.Config{Name: "management", Log: slog.New(slog.DiscardHandler)}))

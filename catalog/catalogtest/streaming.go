@@ -14,7 +14,7 @@ func testStreaming(f *fixture) {
 	of := func(asset string) *ams.ManifestFilter {
 		return &ams.ManifestFilter{Account: "acc1", Asset: asset, Name: "F", FirstQuality: 5,
 			Time:    &ams.TimeRange{Start: ptr[int64](0), End: ptr[int64](ams.Unlimited), ForceEndTime: ptr(false)},
-			Tracks:  []ams.TrackSelection{{Conditions: []ams.TrackCondition{{Property: ams.TrackType, Value: "audio", Operation: ams.IsEqual}}}},
+			Tracks:  []ams.TrackSelection{{Conditions: []ams.FilterCondition{{Property: ams.TrackType, Value: "audio", Operation: ams.IsEqual}}}},
 			Created: f.now, LastModified: f.now, CreatedBy: "me", LastModifiedBy: "you"}
 	}
 	track := &ams.Track{Account: "acc1", Asset: "A", Name: "T", Kind: ams.TextTrack, FileName: "a.vtt", DisplayName: "d", Language: "en",

@@ -72,8 +72,8 @@ func (f *Facts) Register(rt *Router) {
 	}
 	rt.Handle("GET", subscription+storage, f.storageAccounts)
 	rt.Handle("GET", group+storage, f.storageAccounts)
-	rt.Handle("GET", group+storage+"/{accountName}", f.storageAccount)
-	rt.Handle("POST", group+storage+"/{accountName}/listKeys", f.storageKeys)
+	rt.Handle("GET", group+storage+"/{accountName}", f.WriteStorageAccount)
+	rt.Handle("POST", group+storage+"/{accountName}/listKeys", f.WriteStorageKeys)
 	rt.Handle("GET", "/providers/Microsoft.Media/operations", func(w http.ResponseWriter, _ *http.Request) error {
 		return WriteARMList(w, operations(rt.Actions(Media)))
 	})
@@ -195,7 +195,8 @@ func (f *Facts) storageAccounts(w http.ResponseWriter, r *http.Request) error {
 	return WriteARMList(w, all)
 }
 
-func (f *Facts) storageAccount(w http.ResponseWriter, r *http.Request) error {
+// WriteStorageAccount answers with the storage account {accountName} of the path.
+func (f *Facts) WriteStorageAccount(w http.ResponseWriter, r *http.Request) error {
 	a, err := f.findStorage(r)
 	if err != nil {
 		return err
@@ -203,7 +204,9 @@ func (f *Facts) storageAccount(w http.ResponseWriter, r *http.Request) error {
 	return WriteJSON(w, http.StatusOK, f.storageBody(a))
 }
 
-func (f *Facts) storageKeys(w http.ResponseWriter, r *http.Request) error {
+// WriteStorageKeys answers with the keys of the storage account {accountName} of
+// the path.
+func (f *Facts) WriteStorageKeys(w http.ResponseWriter, r *http.Request) error {
 	a, err := f.findStorage(r)
 	if err != nil {
 		return err

@@ -1,0 +1,92 @@
+package account
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/catalog"
+)
+
+// Limits bound what a server and its accounts hold. A field that is zero takes
+// the value that AMS documented, a negative one sets no bound.
+type Limits struct {
+	Accounts         int // in the server: 100
+	StorageAccounts  int // of one account: 100
+	Assets           int // of one account: 1,000,000
+	Jobs             int // records in one account: 500,000
+	Transforms       int // of one account: 100
+	Policies         int // streaming policies of one account: 100
+	Filters          int // of one account, and of one asset: 100
+	Tracks           int // of one asset: 100 (AMS documents none)
+	LocatorsPerAsset int // 100
+	Endpoints        int // streaming endpoints of one account: 2
+	ScaleUnits       int // of one streaming endpoint: 10
+}
+
+// defaults fills the zero fields and makes "no bound" a large number.
+func (l Limits) defaults() Limits {
+	for _, f := range []struct {
+		at         *int
+		documented int
+	}{
+		{&l.Accounts, 100}, {&l.StorageAccounts, 100}, {&l.Assets, 1_000_000}, {&l.Jobs, 500_000},
+		{&l.Transforms, 100}, {&l.Policies, 100}, {&l.Filters, 100}, {&l.Tracks, 100},
+		{&l.LocatorsPerAsset, 100}, {&l.Endpoints, 2}, {&l.ScaleUnits, 10},
+	} {
+		switch {
+		case *f.at == 0:
+			*f.at = f.documented
+		case *f.at < 0:
+			*f.at = 1 << 30
+		}
+	}
+	return l
+}
+
+// full is the error of a limit that is reached.
+func full(what string, limit int) error {
+	return ams.Errorf(ams.Limit, "There may be at most %d %s: delete some first.", limit, what)
+}
+
+// A tally guards a limit whose rows take long to count: it counts them once,
+// adds what this process creates, and counts again when the limit seems to be
+// reached or when ten minutes have passed, for rows go away and other processes
+// create some too.
+type tally struct {
+	mu    sync.Mutex
+	of    map[string]counted // by Account.ID
+	count func(tx *catalog.Tx, account string) (int, error)
+}
+
+type counted struct {
+	n  int
+	at time.Time
+}
+
+const recount = 10 * time.Minute
+
+// admit lets one more in, or fails with Limit.
+func (t *tally) admit(ctx context.Context, a *Account, what string, limit int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, known := t.of[a.ID]
+	if now := a.s.Now(); !known || c.n >= limit || now.Sub(c.at) > recount {
+		c.at = now
+		err := a.s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+			c.n, err = t.count(tx, a.ID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if c.n >= limit {
+		t.of[a.ID] = c
+		return full(what, limit)
+	}
+	c.n++
+	t.of[a.ID] = c
+	return nil
+}
