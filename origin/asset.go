@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,16 +35,18 @@ const (
 // A title names a presentation: a server manifest in a container.
 type title struct {
 	account, container, name string // name with extension
+	nals                     bool   // with maps of NAL units, for encryption of parts of samples
 }
 
 // A presentation is one version of a title, ready to be served.
 type presentation struct {
 	*packager.Presentation
-	title  title
-	tag    string            // names the versions of all files: the stem of entity tags
-	files  map[string]source // by the names that the packager uses
-	made   []*ams.Blob       // all blobs that it was made of
-	failed error             // these versions of the files make no presentation
+	title   title
+	version string            // of the media files alone: see protect.Protection
+	tag     string            // names the versions of all files: the stem of entity tags
+	files   map[string]source // by the names that the packager uses
+	made    []*ams.Blob       // all blobs that it was made of
+	failed  error             // these versions of the files make no presentation
 
 	gone    atomic.Bool   // replaced by another version
 	checked atomic.Int64  // when the blobs were last seen unchanged, Unix ns
@@ -65,9 +69,10 @@ type titles struct {
 }
 
 // open returns the present version of the title that name spells, its case
-// free where no other blob has exactly that name.
-func (t *titles) open(ctx context.Context, a *ams.Asset, name string) (*presentation, error) {
-	key := title{a.StorageAccount, a.Container, name}
+// free where no other blob has exactly that name. nals asks for maps of NAL
+// units.
+func (t *titles) open(ctx context.Context, a *ams.Asset, name string, nals bool) (*presentation, error) {
+	key := title{a.StorageAccount, a.Container, name, nals}
 	for {
 		p, err := t.cache.get(key, func() (*presentation, int64, error) {
 			// The presentation is for all who ask, not only for the first.
@@ -151,7 +156,7 @@ func (t *titles) load(ctx context.Context, key title) (*presentation, int64, err
 		return nil, 0, packager.MissingManifest(key.name, dir.names)
 	}
 	if b.Name != key.name {
-		exact := title{key.account, key.container, b.Name}
+		exact := title{key.account, key.container, b.Name, key.nals}
 		p, err := t.cache.get(exact, func() (*presentation, int64, error) { return t.load(ctx, exact) })
 		return p, aliasWeight, err
 	}
@@ -184,7 +189,7 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 		}
 		p.made = append(p.made, f)
 		p.files[f.Name] = source{version{f.StorageAccount, f.Container, f.Name, f.ETag}, f.Size}
-		index, size, err := t.indexes.load(ctx, f, dir.exact)
+		index, size, err := t.indexes.load(ctx, f, dir.exact, p.title.nals)
 		if err != nil {
 			return 0, err
 		}
@@ -204,7 +209,18 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 		fmt.Fprintf(sum, "%s\n%s\n%d\n", b.Name, b.ETag, b.Size)
 	}
 	p.tag = fmt.Sprintf("%x", sum.Sum(nil)[:8])
+	p.version = mediaVersion(p)
 	return weight, nil
+}
+
+// mediaVersion tells the media of p from all others that there may ever be.
+func mediaVersion(p *presentation) string {
+	names := slices.Sorted(maps.Keys(p.files))
+	version := fmt.Sprintf("%q %q", p.title.account, p.title.container)
+	for _, name := range names {
+		version += fmt.Sprintf(" %q %q", name, p.files[name].etag)
+	}
+	return version
 }
 
 // manifest reads a server manifest.

@@ -1,7 +1,11 @@
-// Package origin is a streaming endpoint: players ask it for manifests,
+// Package origin is the streaming endpoints: players ask them for manifests,
 // playlists, segments and files under the URL of a streaming locator, in the
 // URL grammar of Azure Media Services, and get what the packager makes of the
 // asset's files.
+//
+// One Handler serves all endpoints of a server: the host name of a request says
+// which one it is for, and so which settings (who may read, how long caches
+// keep, cross-site policies) apply and whether it runs.
 //
 // It owns the URLs, the resolution of a locator to files, the caches, and HTTP
 // as players and CDNs know it: entity tags, ranges, CORS, cache lifetimes and

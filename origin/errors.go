@@ -7,9 +7,9 @@ import (
 )
 
 // Codes of errors that the packager never meets. Like all of them they are
-// those of AMS (documented: streaming endpoint error codes), but the last two,
-// for which AMS had none: its stopped endpoint had no address at all, and a
-// wrong method met another front end.
+// those of AMS (documented: streaming endpoint error codes), but the last three,
+// for which AMS had none: its stopped endpoint had no address at all, and who
+// may not read or used a wrong method met another front end.
 const (
 	EncryptionNotSpecified  packager.Code = "MPE_ENC_ENCRYPTION_NOT_SPECIFIED_IN_URL"
 	OutputFormatBlocked     packager.Code = "MPE_OUTPUT_FORMAT_BLOCKED"
@@ -21,6 +21,7 @@ const (
 	StorageFailure          packager.Code = "MPE_STORAGE_FAILURE"
 	ServerBusy              packager.Code = "MPE_STORAGE_SERVER_BUSY"
 	EndpointStopped         packager.Code = "StreamingEndpointStopped"
+	AccessDenied            packager.Code = "StreamingEndpointAccessDenied"
 	MethodNotAllowed        packager.Code = "MethodNotAllowed"
 )
 
@@ -37,6 +38,7 @@ var statuses = map[packager.Code]int{
 	packager.MetadataNotFound:          http.StatusNotFound,
 	packager.StorageResourceNotFound:   http.StatusNotFound,
 	FilterNotFound:                     http.StatusNotFound,
+	AccessDenied:                       http.StatusForbidden,
 	MethodNotAllowed:                   http.StatusMethodNotAllowed,
 	InvalidRange:                       http.StatusRequestedRangeNotSatisfiable,
 	StorageFailure:                     http.StatusInternalServerError,

@@ -47,9 +47,12 @@ type indexes struct {
 	bytes int64 // in dir; -1: not counted yet
 }
 
-// load returns the index of b and its length in bytes. beside finds the other
-// blobs of the container, nil where there is none.
-func (x *indexes) load(ctx context.Context, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
+// load returns the index of b and its length in bytes, nals with the maps of NAL
+// units. beside finds the other blobs of the container, nil where there is none.
+func (x *indexes) load(ctx context.Context, b *ams.Blob, beside func(name string) *ams.Blob, nals bool) (*mp4.Index, int64, error) {
+	if nals {
+		return x.loadMapped(ctx, b, beside)
+	}
 	stem := b.Name[:len(b.Name)-len(filepath.Ext(b.Name))]
 	for _, name := range []string{b.Name + indexSuffix, stem + indexSuffix} {
 		if i := beside(name); i != nil {
@@ -60,13 +63,72 @@ func (x *indexes) load(ctx context.Context, b *ams.Blob, beside func(name string
 	}
 	path := ""
 	if x.dir != "" {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d", b.StorageAccount, b.Container, b.Name, b.ETag, b.Size))
-		path = filepath.Join(x.dir, fmt.Sprintf("%x.idx", sum[:16]))
+		path = x.path(b, ".idx")
 		if index, size := x.fromFile(path, b.Size); index != nil {
 			return index, size, nil
 		}
 	}
 	return x.build(ctx, b, path)
+}
+
+func (x *indexes) path(b *ams.Blob, suffix string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d", b.StorageAccount, b.Container, b.Name, b.ETag, b.Size))
+	return filepath.Join(x.dir, fmt.Sprintf("%x%s", sum[:16], suffix))
+}
+
+// mapped reports whether an index has all maps that it can have.
+func mapped(index *mp4.Index) bool {
+	for _, t := range index.Tracks {
+		if t.CanHaveNALs() && !t.HasNALs() && t.NumSamples() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// loadMapped is load with maps of NAL units. They are made when a file is first
+// encrypted in part, which reads much of it, and are kept beside the indexes.
+func (x *indexes) loadMapped(ctx context.Context, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
+	path := ""
+	if x.dir != "" {
+		path = x.path(b, ".nal")
+		if index, size := x.fromFile(path, b.Size); index != nil && mapped(index) {
+			return index, size, nil
+		}
+	}
+	index, size, err := x.load(ctx, b, beside, false)
+	if err != nil || mapped(index) {
+		return index, size, err
+	}
+	select {
+	case x.slots <- struct{}{}:
+		defer func() { <-x.slots }()
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
+	f, err := x.files.acquire(ctx, version{b.StorageAccount, b.Container, b.Name, b.ETag})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer x.files.release(f)
+	start := time.Now()
+	if index, err = mp4.AddNALs(index, f); err != nil {
+		if e, ok := errors.AsType[*mp4.Error](err); ok {
+			return nil, 0, errorf(packager.InputFormatNotSupported, "%s: %s", b.Name, strings.TrimPrefix(e.Error(), "mp4: "))
+		}
+		return nil, 0, fmt.Errorf("NAL units of %s: %w", b.Name, err)
+	}
+	data, err := index.AppendBinary(nil)
+	if err != nil {
+		return nil, 0, fmt.Errorf("index of %s: %w", b.Name, err)
+	}
+	x.log.Info("origin: the NAL units of a file were mapped for encryption", "container", b.Container, "blob", b.Name, "bytes", len(data), "took", time.Since(start))
+	if path != "" {
+		if err := x.keep(path, data); err != nil {
+			x.log.Warn("origin: an index cannot be kept", "err", err)
+		}
+	}
+	return index, int64(len(data)), nil
 }
 
 // fromBlob reads the encoder's index, or returns nil.

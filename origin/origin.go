@@ -15,11 +15,14 @@ import (
 	"github.com/openams/openams/packager"
 )
 
-// Locators is what a Handler needs of the accounts. The error of
-// ResolveLocator is ams.NotFound for an unknown locator, ams.Conflict for one
-// that is not active, ams.Unavailable when its endpoint does not run.
+// Locators is what a Handler needs of the accounts. The host is that of a
+// request, which says which streaming endpoint it is for. The error of
+// ResolveLocator is ams.NotFound for a locator that the endpoint does not know,
+// ams.Conflict for one that is not active, ams.Unavailable when the endpoint
+// does not run.
 type Locators interface {
-	ResolveLocator(ctx context.Context, id string) (*account.Published, error)
+	ResolveLocator(ctx context.Context, host, id string) (*account.Published, error)
+	EndpointOf(ctx context.Context, host string) (*ams.StreamingEndpoint, error)
 }
 
 // Blobs is what a Handler needs of the storage.
@@ -38,6 +41,12 @@ type Config struct {
 	// locators and files are not looked up again. nil: locators are looked up
 	// for each request, files once a second.
 	Changes func() uint64
+	// Keys finds the content keys of locators. nil: what a policy encrypts is
+	// not served.
+	Keys Keys
+	// KeyDelivery is the URL of key delivery for manifests, without a slash at
+	// the end. "": /keys of the origin that the client asked.
+	KeyDelivery string
 	// Observe is told of each request after its answer. nil: nobody is.
 	Observe func(Observation)
 
@@ -46,6 +55,7 @@ type Config struct {
 	IndexMemory int64  // bytes of presentations in memory; 0: 256 MiB
 	TextMemory  int64  // bytes of manifests and playlists in memory; 0: 64 MiB
 	MakeMemory  int64  // bytes for segments that are made in memory (TS); 0: 512 MiB; at least 256 MiB
+	SealMemory  int64  // bytes of encrypted segments that are kept, of whole-segment encryption; 0: 256 MiB
 	OpenFiles   int    // files that stay open between requests; 0: 256
 
 	Now func() time.Time // nil: time.Now
@@ -61,12 +71,15 @@ type Observation struct {
 	Bytes  int64         // of the body
 }
 
-// A Handler serves one streaming endpoint.
+// A Handler serves all streaming endpoints of a server: the host that a client
+// asks says which.
 type Handler struct {
 	c         Config
-	published *cache[string, *published]
+	published *cache[publishedKey, *published]
 	titles    *titles
 	texts     *cache[textKey, *text]
+	guarded   *cache[string, *guards]
+	sealed    *cache[sealedKey, []byte]
 	files     *openFiles
 	memory    *semaphore.Weighted
 }
@@ -86,7 +99,7 @@ func New(c Config) *Handler {
 	files := newOpenFiles(c.Blobs, or(c.OpenFiles, 256), idleFile)
 	return &Handler{
 		c:         c,
-		published: newCache[string, *published](10_000),
+		published: newCache[publishedKey, *published](10_000),
 		titles: &titles{
 			blobs: c.Blobs, changes: c.Changes, now: c.Now,
 			cache: newCache[title, *presentation](or(c.IndexMemory, 256<<20)),
@@ -96,9 +109,11 @@ func New(c Config) *Handler {
 				slots: make(chan struct{}, 2),
 			},
 		},
-		texts:  newCache[textKey, *text](or(c.TextMemory, 64<<20)),
-		files:  files,
-		memory: semaphore.NewWeighted(max(or(c.MakeMemory, 512<<20), 2*maxMade)),
+		texts:   newCache[textKey, *text](or(c.TextMemory, 64<<20)),
+		guarded: newCache[string, *guards](10_000),
+		sealed:  newCache[sealedKey, []byte](or(c.SealMemory, 256<<20)),
+		files:   files,
+		memory:  semaphore.NewWeighted(max(or(c.MakeMemory, 512<<20), 2*maxMade)),
 	}
 }
 
@@ -112,34 +127,41 @@ func or[T int | int64](v, otherwise T) T {
 // Close closes the files that are open.
 func (h *Handler) Close() { h.files.close() }
 
+// A publishedKey is a locator as one host has it.
+type publishedKey struct{ host, locator string }
+
 // published is a locator's resolution as of a count of changes.
 type published struct {
 	*account.Published
-	seen uint64
+	endpoint *endpoint
+	seen     uint64
 }
 
 // resolve finds what a locator publishes now.
-func (h *Handler) resolve(ctx context.Context, id string) (*account.Published, error) {
+func (h *Handler) resolve(ctx context.Context, key publishedKey) (*published, error) {
 	if h.c.Changes == nil {
-		return h.lookUp(ctx, id)
+		return h.lookUp(ctx, key)
 	}
 	for {
 		count := h.c.Changes() // before the look-up, so that a change meanwhile is seen next time
-		p, err := h.published.get(id, func() (*published, int64, error) {
-			p, err := h.lookUp(context.WithoutCancel(ctx), id)
-			return &published{p, count}, 1, err
+		p, err := h.published.get(key, func() (*published, int64, error) {
+			p, err := h.lookUp(context.WithoutCancel(ctx), key)
+			if err == nil {
+				p.seen = count
+			}
+			return p, 1, err
 		})
 		if err != nil {
 			return nil, err
 		}
 		if p.seen < count {
-			h.published.drop(id, func(q *published) bool { return p == q })
+			h.published.drop(key, func(q *published) bool { return p == q })
 			continue
 		}
 		if !p.Locator.Active(h.c.Now()) {
 			return nil, errNoLocator
 		}
-		return p.Published, nil
+		return p, nil
 	}
 }
 
@@ -147,11 +169,13 @@ func (h *Handler) resolve(ctx context.Context, id string) (*account.Published, e
 // holds an old link learns nothing.
 var errNoLocator = errorf(packager.ResourceNotFound, "there is no active streaming locator of this id")
 
-func (h *Handler) lookUp(ctx context.Context, id string) (*account.Published, error) {
-	p, err := h.c.Locators.ResolveLocator(ctx, id)
+var errStopped = errorf(EndpointStopped, "the streaming endpoint is not running")
+
+func (h *Handler) lookUp(ctx context.Context, key publishedKey) (*published, error) {
+	p, err := h.c.Locators.ResolveLocator(ctx, key.host, key.locator)
 	switch {
 	case err == nil && p.Endpoint.State != ams.EndpointRunning, ams.CodeOf(err) == ams.Unavailable:
-		return nil, errorf(EndpointStopped, "the streaming endpoint is not running")
+		return nil, errStopped
 	case ams.CodeOf(err) == ams.NotFound, ams.CodeOf(err) == ams.Conflict:
 		return nil, errNoLocator
 	case err != nil:
@@ -159,7 +183,7 @@ func (h *Handler) lookUp(ctx context.Context, id string) (*account.Published, er
 	case !p.Locator.Active(h.c.Now()):
 		return nil, errNoLocator
 	}
-	return p, nil
+	return &published{Published: p, endpoint: newEndpoint(p.Endpoint)}, nil
 }
 
 // protocol is the protocol of a format, as policies call it, and its name in
@@ -183,7 +207,9 @@ var schemes = map[Encryption]ams.Scheme{
 	Clear: ams.NoEncryption, CBC: ams.Envelope, CENC: ams.CENC, PIFF: ams.CENC, CBCS: ams.CBCS,
 }
 
-// permit says whether the policy serves the request as it is: in the clear.
+// permit says whether the policy serves the request under the encryption that
+// its URL names, and fills that in where the URL names none and the policy has
+// just one for the protocol. CMAF always names it (documented).
 func permit(p *ams.StreamingPolicy, q *Request) error {
 	proto, _ := q.protocol()
 	var allowed []ams.Scheme
@@ -197,12 +223,18 @@ func permit(p *ams.StreamingPolicy, q *Request) error {
 		return errorf(OutputFormatBlocked, "the streaming policy %s does not allow %s", p.Name, proto)
 	case q.Encryption == Clear && allowed[0] == ams.NoEncryption:
 		return nil
+	case q.Kind == File: // there is no encryption of downloads
+		return errorf(OutputFormatBlocked, "the streaming policy %s does not allow %s in the clear", p.Name, proto)
 	case q.Encryption == Clear && len(allowed) > 1:
 		return errorf(EncryptionNotSpecified, "the streaming policy %s allows more than one encryption of %s, and the URL names none", p.Name, proto)
-	case q.Encryption != Clear && !p.Allows(schemes[q.Encryption], proto):
+	case q.Encryption == Clear && (q.Format == HLSCMAF || q.Format == DASHCMAF):
+		return errorf(EncryptionNotSpecified, "the streaming policy %s encrypts %s: URLs of the format %s name the encryption, as in encryption=%s", p.Name, proto, string(q.Format), values[allowed[0]])
+	case q.Encryption == Clear:
+		q.Encryption = values[allowed[0]]
+	case !p.Allows(schemes[q.Encryption], proto):
 		return errorf(EncryptionNotInPolicy, "the streaming policy %s does not allow encryption=%s of %s", p.Name, q.Encryption, proto)
 	}
-	return errorf(OutputProtectionMissing, "the streaming policy %s asks for encryption of %s, which this server does not offer", p.Name, proto)
+	return nil
 }
 
 // filters refuses filters: the account has none.

@@ -20,9 +20,10 @@ import (
 var segmentCaching = []string{"public, max-age=259200, immutable"}
 
 // sendSegment answers with a segment or a range of it.
-func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Request, s *packager.Segment) error {
+func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Request, seal *seal, s *packager.Segment) error {
 	sum := fnv.New64a()
 	sum.Write(q.appendBelow(nil))
+	io.WriteString(sum, seal.tag(false))
 	etag := fmt.Sprintf(`"%s%016x"`, p.tag, sum.Sum64())
 
 	files := opened{h: h, ctx: r.Context(), p: p}
@@ -43,13 +44,16 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 		}
 	}
 	hd := a.Header()
-	hd["Cache-Control"] = segmentCaching
+	hd["Cache-Control"] = a.caching(segmentCaching)
 	hd["Content-Type"] = []string{s.ContentType}
 	return sendRange(a, r, content{
 		etag: etag, size: s.Size,
 		write: func(w io.Writer, off, n int64) error {
 			if s.Verbatim() {
 				return files.copy(w, s, off, n)
+			}
+			if seal != nil && seal.keeps(s) {
+				return h.sendSealed(r, w, p, q, seal, s, off, n)
 			}
 			// Slow clients hold what was made for them until they have it.
 			ctx, cancel := context.WithTimeout(r.Context(), busyTime)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/openams/openams/account"
 	"github.com/openams/openams/middleware"
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/formats"
@@ -49,15 +48,26 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 		a.Header().Set("Allow", "GET, HEAD, OPTIONS")
 		return nil, errorf(MethodNotAllowed, "a streaming endpoint answers GET, HEAD and OPTIONS")
 	}
+	if served, err := h.crossSite(a, r); served {
+		return nil, err
+	}
 	q, err := ParsePath(r.URL.EscapedPath())
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.resolve(r.Context(), q.Locator)
+	p, err := h.resolve(r.Context(), publishedKey{host(r), q.Locator})
 	if err != nil {
 		return q, err
 	}
+	a.endpoint = p.endpoint
+	if err := p.endpoint.admit(r, h.c.Now()); err != nil {
+		return q, err
+	}
 	if err := permit(p.Policy, q); err != nil {
+		return q, err
+	}
+	seal, err := h.seal(r, p.Published, q)
+	if err != nil {
 		return q, err
 	}
 	send := func() error { return h.download(a, r, p.Asset, q.Name) }
@@ -69,7 +79,7 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 		if err != nil {
 			return q, err
 		}
-		send = func() error { return h.play(a, r, p, q, f) }
+		send = func() error { return h.play(a, r, p, q, f, seal) }
 	}
 	// A file that is replaced between the look at the records and its opening
 	// takes a second look.
@@ -81,20 +91,24 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 }
 
 // play answers with a part of a presentation.
-func (h *Handler) play(a *answer, r *http.Request, p *account.Published, q *Request, f *packager.Format) error {
-	show, err := h.titles.open(r.Context(), p.Asset, q.Name+q.Ext)
+func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *packager.Format, seal *seal) error {
+	show, err := h.titles.open(r.Context(), p.Asset, q.Name+q.Ext, seal.needsNALs())
+	if err != nil {
+		return err
+	}
+	f, o, err := seal.sealed(show, f)
 	if err != nil {
 		return err
 	}
 	switch q.Kind {
 	case Manifest, Playlist:
-		return h.sendText(a, r, show, q, f)
+		return h.sendText(a, r, show, q, seal, f, o)
 	}
 	s, err := plan(show, q, f)
 	if err != nil {
 		return err
 	}
-	err = h.sendSegment(a, r, show, q, s)
+	err = h.sendSegment(a, r, show, q, seal, s)
 	if errors.Is(err, errChanged) {
 		h.titles.drop(show)
 	}
@@ -117,8 +131,8 @@ func plan(p *presentation, q *Request, f *packager.Format) (*packager.Segment, e
 }
 
 // write makes the manifest or playlist that q asks for.
-func write(p *presentation, q *Request, f *packager.Format) (*packager.Document, error) {
-	o := packager.Options{NoAudioOnly: q.NoAudioOnly, Keyframes: q.KeyFrames}
+func write(p *presentation, q *Request, f *packager.Format, o packager.Options) (*packager.Document, error) {
+	o.NoAudioOnly, o.Keyframes = q.NoAudioOnly, q.KeyFrames
 	if q.Kind == Manifest {
 		return f.Manifest(p.Presentation, o)
 	}
@@ -142,10 +156,11 @@ func write(p *presentation, q *Request, f *packager.Format) (*packager.Document,
 // writer below: ReadFrom reaches sendfile.
 type answer struct {
 	http.ResponseWriter
-	r      *http.Request
-	status int
-	bytes  int64
-	code   packager.Code
+	r        *http.Request
+	endpoint *endpoint // whose answer it is; nil while that is not known
+	status   int
+	bytes    int64
+	code     packager.Code
 }
 
 func (a *answer) WriteHeader(status int) {

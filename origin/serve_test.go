@@ -320,19 +320,26 @@ func TestPermit(t *testing.T) {
 	for _, tt := range []struct {
 		q    Request
 		code packager.Code
+		then Encryption
 	}{
-		{Request{Kind: Manifest}, ""},
-		{Request{Kind: File}, ""},
-		{Request{Kind: Media, Encryption: CENC}, EncryptionNotInPolicy},
-		{Request{Kind: Manifest, Format: HLSCMAF}, OutputProtectionMissing},
-		{Request{Kind: Media, Format: HLSv4, Encryption: CBC}, OutputProtectionMissing},
-		{Request{Kind: Media, Format: HLSv4, Encryption: CBCS}, EncryptionNotInPolicy},
-		{Request{Kind: Manifest, Format: DASHCSF}, EncryptionNotSpecified},
-		{Request{Kind: Manifest, Format: DASHCSF, Encryption: CENC}, OutputProtectionMissing},
+		{Request{Kind: Manifest}, "", Clear},
+		{Request{Kind: File}, "", Clear},
+		{Request{Kind: Media, Encryption: CENC}, EncryptionNotInPolicy, CENC},
+		{Request{Kind: Manifest, Format: HLSCMAF}, EncryptionNotSpecified, Clear},
+		{Request{Kind: Manifest, Format: HLSv4}, "", CBC},
+		{Request{Kind: Media, Format: HLSv4}, "", CBC},
+		{Request{Kind: Media, Format: HLSv4, Encryption: CBC}, "", CBC},
+		{Request{Kind: Media, Format: HLSv4, Encryption: CBCS}, EncryptionNotInPolicy, CBCS},
+		{Request{Kind: Manifest, Format: DASHCSF}, EncryptionNotSpecified, Clear},
+		{Request{Kind: Manifest, Format: DASHCSF, Encryption: CENC}, "", CENC},
 	} {
-		if err := permit(multi, &tt.q); packager.CodeOf(err) != tt.code {
+		if err := permit(multi, &tt.q); packager.CodeOf(err) != tt.code || tt.q.Encryption != tt.then {
 			t.Errorf("%+v: %v, want %q", tt.q, err, tt.code)
 		}
+	}
+	files := &ams.StreamingPolicy{Protocols: map[ams.Scheme][]ams.Protocol{ams.Envelope: {ams.Download}}}
+	if err := permit(files, &Request{Kind: File}); packager.CodeOf(err) != OutputFormatBlocked {
+		t.Errorf("a file that should be encrypted: %v", err)
 	}
 }
 
@@ -389,7 +396,7 @@ func TestForeignIndexIsKept(t *testing.T) {
 	}
 	again := New(Config{Locators: s.handler.c.Locators, Blobs: s.handler.c.Blobs, IndexDir: s.handler.c.IndexDir, Log: s.handler.c.Log})
 	defer again.Close()
-	if _, err := again.titles.open(t.Context(), s.asset, "film.ism"); err != nil {
+	if _, err := again.titles.open(t.Context(), s.asset, "film.ism", false); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range kept {
@@ -400,7 +407,7 @@ func TestForeignIndexIsKept(t *testing.T) {
 	s.opened.Store(0)
 	third := New(Config{Locators: s.handler.c.Locators, Blobs: s.handler.c.Blobs, IndexDir: s.handler.c.IndexDir, Log: s.handler.c.Log})
 	defer third.Close()
-	if _, err := third.titles.open(t.Context(), s.asset, "film.ism"); err != nil {
+	if _, err := third.titles.open(t.Context(), s.asset, "film.ism", false); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.opened.Load(); n > 2 { // the .ism and the damaged .mpi

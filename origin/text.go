@@ -21,6 +21,7 @@ const textCaching = "public, max-age=60"
 type textKey struct {
 	tag, container string
 	path           string // canonical
+	seal           string // what it says of keys
 }
 
 // A text is a manifest or playlist, ready to be sent.
@@ -47,10 +48,10 @@ func (t *text) gzipped() []byte {
 }
 
 // sendText answers with a manifest or playlist.
-func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Request, f *packager.Format) error {
-	key := textKey{p.tag, p.made[0].Container, string(q.appendBelow(nil))}
+func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Request, seal *seal, f *packager.Format, o packager.Options) error {
+	key := textKey{p.tag, p.made[0].Container, string(q.appendBelow(nil)), seal.tag(true)}
 	t, err := h.texts.get(key, func() (*text, int64, error) {
-		d, err := write(p, q, f)
+		d, err := write(p, q, f, o)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -64,6 +65,9 @@ func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Reque
 	if err != nil {
 		return err
 	}
+	if seal != nil && seal.token != "" {
+		return sendWithToken(a, r, t, seal.token)
+	}
 	hd := a.Header()
 	body, etag := t.Body, t.etag
 	if len(body) >= 512 && acceptsGzip(r.Header["Accept-Encoding"]) && t.gzipped() != nil {
@@ -71,7 +75,7 @@ func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Reque
 		hd["Content-Encoding"] = gzipEncoding
 	}
 	hd["Etag"] = []string{etag}
-	hd["Cache-Control"] = textCachingHeader
+	hd["Cache-Control"] = a.caching(textCachingHeader)
 	hd["Vary"] = varyEncoding
 	if matches(r.Header["If-None-Match"], t.etag) || matches(r.Header["If-None-Match"], t.gzipETag) {
 		hd.Del("Content-Encoding")
