@@ -130,6 +130,7 @@ func Statuses(ctx context.Context, db *catalog.DB) (list []Status, err error) {
 		if err != nil {
 			return err
 		}
+		list = make([]Status, 0, len(targets))
 		for _, t := range targets {
 			s := Status{Name: t.Name, Place: t.Place, Confirmed: t.Confirmed != ""}
 			if s.Waiting, err = tx.CountDeliveries(t.Name, catalog.DeliveryWaiting, maxQueue); err != nil {
@@ -141,6 +142,51 @@ func Statuses(ctx context.Context, db *catalog.DB) (list []Status, err error) {
 			list = append(list, s)
 		}
 		return nil
+	})
+	return list, err
+}
+
+// An Event is a kept event, for people to read.
+type Event struct {
+	ID, Type, Source, Subject string
+	Time                      time.Time
+	Reason                    string `json:",omitempty"` // why it was given up
+}
+
+func eventOf(e *catalog.Event, reason string) Event {
+	return Event{ID: e.ID, Type: e.Type, Source: e.Source, Subject: e.Subject, Time: e.Time, Reason: reason}
+}
+
+// Events lists the events from one time to another, exclusive; zero: until
+// now. There are at most 10,000: the first ones.
+func Events(ctx context.Context, db *catalog.DB, from, to time.Time) (list []Event, err error) {
+	if to.IsZero() {
+		to = db.Now().Add(time.Second)
+	}
+	err = db.View(ctx, func(tx *catalog.Tx) error {
+		events, err := tx.EventsSince(from, to, nil, maxQueue)
+		list = make([]Event, len(events))
+		for i, e := range events {
+			list[i] = eventOf(e, "")
+		}
+		return err
+	})
+	return list, err
+}
+
+// Dead lists the events that were given up for a target, at most 10,000: the
+// first ones.
+func Dead(ctx context.Context, db *catalog.DB, target string) (list []Event, err error) {
+	if _, err := targetsOf(ctx, db, target); err != nil {
+		return nil, err
+	}
+	err = db.View(ctx, func(tx *catalog.Tx) error {
+		dead, err := tx.DeadDeliveries(target, maxQueue)
+		list = make([]Event, len(dead))
+		for i, d := range dead {
+			list[i] = eventOf(d.Event, d.Reason)
+		}
+		return err
 	})
 	return list, err
 }
