@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
@@ -38,6 +39,32 @@ type config struct {
 	InputHosts    []string `koanf:"allow-input-host"`
 	LogLevel      string   `koanf:"log-level"`
 	LogFormat     string   `koanf:"log-format"`
+	RedirectURLs  []string `koanf:"redirect-url"`
+	RateLimit     float64  `koanf:"rate-limit"`
+
+	// In the file alone: lists of structures make no good flags.
+	Webhooks  []webhook      `koanf:"-"`
+	Providers []oidcProvider `koanf:"-"`
+}
+
+// A webhook is told of jobs (docs/events.md).
+type webhook struct {
+	Name     string   `koanf:"name"`
+	URL      string   `koanf:"url"`
+	Schema   string   `koanf:"schema"`
+	Secret   string   `koanf:"secret"`
+	Types    []string `koanf:"types"`
+	Accounts []string `koanf:"accounts"`
+	Confirm  string   `koanf:"confirm"`
+}
+
+// An oidcProvider issues tokens that the management API takes besides ours.
+type oidcProvider struct {
+	Issuer    string   `koanf:"issuer"`
+	Discovery string   `koanf:"discovery"`
+	Audiences []string `koanf:"audiences"`
+	RoleClaim string   `koanf:"role-claim"`
+	Roles     []string `koanf:"roles"` // VALUE=ROLE[@SCOPE]
 }
 
 func serverFlags(f *pflag.FlagSet) {
@@ -56,6 +83,8 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("ffprobe", "ffprobe", "ffprobe program")
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
 	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from")
+	f.StringSlice("redirect-url", nil, "URL that a sign-in page may return to, besides those of this machine")
+	f.Float64("rate-limit", 0, "management calls per second of one caller (0: 1000; negative: no limit)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "auto", "text, json, or auto: text on a terminal")
 }
@@ -63,6 +92,7 @@ func serverFlags(f *pflag.FlagSet) {
 // loadConfig layers flags over environment over file, refusing names that
 // mean nothing: a misspelt setting must not be silently without effect.
 func loadConfig(flags *pflag.FlagSet) (*config, error) {
+	var c config
 	k := koanf.New("\x00") // no nesting: a key is a flag's name
 	known := func(name string) bool {
 		f := flags.Lookup(name)
@@ -77,8 +107,14 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 			return nil, fmt.Errorf("configuration file %s: %w", path, err)
 		}
 		for _, key := range k.Keys() {
-			if key = strings.ReplaceAll(key, "\x00", "."); !known(key) {
+			if key = strings.ReplaceAll(key, "\x00", "."); !known(key) && key != "webhooks" && key != "oidc-providers" {
 				return nil, fmt.Errorf("configuration file %s: unknown key %q", path, key)
+			}
+		}
+		for key, into := range map[string]any{"webhooks": &c.Webhooks, "oidc-providers": &c.Providers} {
+			strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{Result: into, TagName: "koanf", ErrorUnused: true}}
+			if err := k.UnmarshalWithConf(key, into, strict); err != nil {
+				return nil, fmt.Errorf("configuration file %s: %s: %w", path, key, err)
 			}
 		}
 	}
@@ -106,7 +142,6 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 	if err := k.Load(posflag.Provider(flags, "\x00", k), nil); err != nil {
 		return nil, err
 	}
-	var c config
 	if err := k.Unmarshal("", &c); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}

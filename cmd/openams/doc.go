@@ -2,6 +2,8 @@
 //
 //	openams serve --data DIR   run every role in one process
 //	openams demo [FILE]        show the whole flow on a throw-away server
+//	openams principals, users  keep who may call
+//	openams events             see and replay what web hooks are told
 //	openams version            print the version
 //
 // This package reads flags, environment and configuration files, makes the

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -32,6 +33,7 @@ import (
 	"github.com/openams/openams/identity"
 	"github.com/openams/openams/jobqueue"
 	"github.com/openams/openams/middleware"
+	"github.com/openams/openams/notify"
 	"github.com/openams/openams/origin"
 	"github.com/openams/openams/restblob"
 	"github.com/openams/openams/restv3"
@@ -174,6 +176,11 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	storageURL := "http://" + at(blobHost, ports.blob)
 
 	// The account, and what works for it.
+	events, err := notifier(c, db, outgoing, log)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
 	queue := jobqueue.New(db, jobqueue.Config{})
 	defer queue.Close()
 	accounts := account.New(account.Config{
@@ -212,11 +219,19 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	if err != nil {
 		return err
 	}
+	providers, err := tokenProviders(c.Providers)
+	if err != nil {
+		return err
+	}
+	rate := middleware.Rate{PerSecond: c.RateLimit, Burst: int(10 * c.RateLimit)}
 	authority, err := identity.New(identity.Config{
 		TenantID:  folder.TenantID,
 		Hosts:     managementHosts(c, ports),
 		Directory: folder,
 		Key:       folder.Key(),
+		Redirects: c.RedirectURLs,
+		Providers: providers,
+		Rate:      rate,
 	})
 	if err != nil {
 		return err
@@ -238,13 +253,13 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		},
 	}
 	var up atomic.Bool
-	management := mount(&up, authority, facts, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
+	management := arm.LimitAddresses(rate, mount(&up, authority, facts, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
 		Accounts: accounts,
 		Facts:    facts,
 		Tokens:   authority,
 		TenantID: folder.TenantID,
 		Log:      log,
-	}))
+	})))
 	storage := restblob.New(restblob.Config{Store: blobs, Keys: accounts, Bearer: storageTokens{authority}, Log: log})
 	streaming := origin.New(origin.Config{
 		Locators: accounts,
@@ -259,7 +274,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		return r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics"
 	}
 	server := func(name string, h http.Handler) *http.Server {
-		return middleware.NewServer(h, middleware.Config{Name: name, Log: log, Metrics: metrics, Quiet: quiet})
+		return middleware.NewServer(h, middleware.Config{Name: name, Log: log, Metrics: metrics, Quiet: quiet, ReadTimeout: readTimeout[name]})
 	}
 	servers := map[net.Listener]*http.Server{
 		ports.https:     server("management", management),
@@ -272,8 +287,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	// Run.
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	background := make(chan error, c.Workers+1)
+	background := make(chan error, c.Workers+2)
 	go func() { background <- blobs.Run(working) }()
+	go func() { background <- events.Run(working) }()
 	for i := range c.Workers {
 		w := encoder.NewWorker(encoder.WorkerConfig{
 			Name:    fmt.Sprintf("worker-%d", i+1),
@@ -329,7 +345,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	up.Store(false)
 	err = errors.Join(err, removeEndpoints(c.Data))
 	stopWork()
-	for range c.Workers + 1 {
+	for range cap(background) {
 		if workErr := <-background; workErr != nil && !errors.Is(workErr, context.Canceled) {
 			err = errors.Join(err, workErr)
 		}
@@ -337,6 +353,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	log.Info("stopped")
 	return err
 }
+
+// readTimeout bounds how long a request may take to arrive, by listener. Blob
+// uploads take what they take; the blob face watches their progress itself.
+var readTimeout = map[string]time.Duration{"management": time.Minute, "origin": time.Minute}
 
 // observe counts what the streaming endpoint serves, by kind and format.
 func observe(reg prometheus.Registerer) func(origin.Observation) {
@@ -405,6 +425,30 @@ func managementHosts(c *config, ports *listeners) (hosts []string) {
 		hosts = append(hosts, at(name, ports.https), at(name, ports.http))
 	}
 	return hosts
+}
+
+// tokenProviders reads oidc-providers of the configuration file.
+func tokenProviders(settings []oidcProvider) (all []identity.Provider, err error) {
+	for _, p := range settings {
+		roles, err := providerRoles(p.Roles)
+		if err != nil {
+			return nil, fmt.Errorf("oidc-providers: %s: %w", p.Issuer, err)
+		}
+		all = append(all, identity.Provider{Issuer: p.Issuer, Discovery: p.Discovery, Audiences: p.Audiences, RoleClaim: p.RoleClaim, Roles: roles})
+	}
+	return all, nil
+}
+
+// notifier tells the webhooks of the configuration file.
+func notifier(c *config, db *catalog.DB, outgoing dial.Config, log *slog.Logger) (*notify.Notifier, error) {
+	n := notify.Config{Origin: c.Host, Dial: outgoing, Log: log}
+	for _, w := range c.Webhooks {
+		n.Targets = append(n.Targets, notify.Target{
+			Name: w.Name, URL: w.URL, Schema: notify.Schema(w.Schema), Secret: w.Secret,
+			Types: w.Types, Accounts: w.Accounts, Confirm: notify.Confirm(w.Confirm),
+		})
+	}
+	return notify.New(db, n)
 }
 
 // dialConfig reads --allow-input-host.
