@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,11 +29,15 @@ var (
 	key2 = []byte("fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210")
 )
 
-type keys struct{}
+// keys are those of the account; zero: key1 and key2.
+type keys struct{ first atomic.Pointer[[]byte] }
 
-func (keys) StorageKeys(_ context.Context, name string) ([2][]byte, error) {
+func (k *keys) StorageKeys(_ context.Context, name string) ([2][]byte, error) {
 	if name != account {
 		return [2][]byte{}, ams.Errorf(ams.NotFound, "no account %s", name)
+	}
+	if first := k.first.Load(); first != nil {
+		return [2][]byte{*first, key2}, nil
 	}
 	return [2][]byte{key1, key2}, nil
 }
@@ -65,6 +71,28 @@ type endpoint struct {
 	now    time.Time // zero: the real time
 
 	patience time.Duration
+	keys     keys
+	users    users
+	outgoing restblob.Outgoing
+	clock    atomic.Int64 // how far the store's clock is ahead, in ns
+}
+
+// users may sign by tokens of theirs; the value is what they may do now.
+type users struct{ rights sync.Map }
+
+func (u *users) StorageUser(_ context.Context, token string) (object, tenant string, err error) {
+	if _, ok := u.rights.Load(token); !ok {
+		return "", "", ams.Errorf(ams.Forbidden, "no such token")
+	}
+	return token, "tenant", nil
+}
+
+func (u *users) StorageRights(_ context.Context, object, _ string) (read, write bool, err error) {
+	may, ok := u.rights.Load(object)
+	if !ok {
+		return false, false, ams.Errorf(ams.Forbidden, "no such user")
+	}
+	return may.([2]bool)[0], may.([2]bool)[1], nil
 }
 
 type tokens map[string][2]bool
@@ -89,16 +117,17 @@ func serveDir(t testing.TB, dir string) *endpoint {
 
 func (e *endpoint) start(t testing.TB) *endpoint {
 	t.Helper()
-	e.store = openStore(t, e.dir, blob.Options{})
+	now := func() time.Time {
+		if !e.now.IsZero() {
+			return e.now
+		}
+		return time.Now().Add(time.Duration(e.clock.Load()))
+	}
+	e.store = openStore(t, e.dir, blob.Options{Now: now})
 	e.server = httptest.NewServer(restblob.New(restblob.Config{
-		Store: e.store, Keys: keys{}, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},
-		Patience: e.patience,
-		Now: func() time.Time {
-			if !e.now.IsZero() {
-				return e.now
-			}
-			return time.Now()
-		},
+		Store: e.store, Keys: &e.keys, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},
+		Delegates: &e.users, Secret: []byte("secret"), Outgoing: e.outgoing, Origins: []string{"https://portal.example"},
+		Patience: e.patience, Now: now,
 	}))
 	t.Cleanup(e.server.Close)
 	e.url = e.server.URL + "/" + account

@@ -45,7 +45,7 @@ func victim(dir string) {
 		t.Fatal(err)
 	}
 	fmt.Println(l.Addr())
-	http.Serve(l, restblob.New(restblob.Config{Store: store, Keys: keys{}}))
+	http.Serve(l, restblob.New(restblob.Config{Store: store, Keys: new(keys)}))
 }
 
 // fatal lets a process use test helpers.

@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 		{"lease id", "PUT", f + "&comp=metadata", "", []string{"x-ms-lease-id", "mine"}, 400, "InvalidHeaderValue"},
 		{"copy", "PUT", f, "", []string{"x-ms-copy-source", "http://127.0.0.1/x"}, 403, "CannotVerifyCopySource"},
 		{"copy of no URL", "PUT", f, "", []string{"x-ms-copy-source", "file:///etc/passwd"}, 400, "InvalidHeaderValue"},
-		{"delegated", "GET", "/" + account + "/videos/f?skoid=x&sks=b&sv=2021-06-08&sr=b&sig=x", "", nil, 501, "NotImplemented"},
+		{"delegated", "GET", "/" + account + "/videos/f?skoid=x&sks=b&sv=2021-06-08&sr=b&sig=x", "", nil, 403, "AuthenticationFailed"},
 		{"unknown comp", "PUT", f + "&comp=teleport", "", nil, 400, "InvalidQueryParameterValue"},
 		{"verb", "PATCH", f, "", nil, 405, "UnsupportedHttpVerb"},
 		{"many blocks", "PUT", f + "&comp=blocklist", many, nil, 400, "BlockListTooLong"},
