@@ -79,7 +79,7 @@ func TestKill(t *testing.T) {
 	w.db.Close()
 
 	committed := map[string]ams.JobState{}
-	for round := range 6 {
+	for round := range 5 {
 		cmd := exec.Command(os.Args[0], "-test.run=^$")
 		cmd.Env = append(os.Environ(), "OPENAMS_TEST_NOTIFY_CHILD="+w.path, "OPENAMS_TEST_NOTIFY_URL="+r.URL, "OPENAMS_TEST_NOTIFY_ROUND="+strconv.Itoa(round))
 		cmd.Stderr = os.Stderr
@@ -91,7 +91,7 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := 0
-		enough := 20 + rand.IntN(60)
+		enough := 10 + rand.IntN(30)
 		for s := bufio.NewScanner(out); s.Scan(); {
 			job, state, _ := strings.Cut(s.Text(), " ")
 			committed[job] = ams.JobState(state)

@@ -144,7 +144,7 @@ func (w *world) start(c Config) (stop func()) {
 // until waits for a condition that other goroutines bring about.
 func (w *world) until(what string, ok func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("waited in vain until %s", what)
 		}

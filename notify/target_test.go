@@ -197,8 +197,9 @@ func TestRetryAfter(t *testing.T) {
 func TestSlowTarget(t *testing.T) {
 	w := newWorld(t)
 	release := make(chan struct{})
-	var now, most atomic.Int64
+	var now, most, all atomic.Int64
 	slow := receive(t, func(http.ResponseWriter, post) bool {
+		all.Add(1)
 		n := now.Add(1)
 		defer now.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
@@ -220,8 +221,33 @@ func TestSlowTarget(t *testing.T) {
 	w.until("its requests are all under way", func() bool { return now.Load() == 3 })
 	close(release)
 	slow.until(20)
-	if most.Load() != 3 {
-		t.Errorf("%d requests at once", most.Load())
+	if most.Load() != 3 || all.Load() != 20 {
+		t.Errorf("%d requests at once, %d in all for 20 events", most.Load(), all.Load())
+	}
+}
+
+// What is under way is nobody else's until its request must be over.
+func TestClaim(t *testing.T) {
+	w := newWorld(t)
+	n, err := New(w.db, Config{Dial: here(), Targets: []Target{finished("hook", "http://127.0.0.1:1")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if err := n.register(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.finish("j")
+	if err := n.dispatch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := n.targets[0].claim(t.Context(), 10)
+	if len(list) != 1 || err != nil {
+		t.Fatal(list, err)
+	}
+	list, next, err := n.targets[0].claim(t.Context(), 10)
+	if len(list) != 0 || err != nil || next.Sub(w.db.Now()) < n.c.Timeout {
+		t.Errorf("claimed %d again, the next in %v, %v", len(list), next.Sub(w.db.Now()), err)
 	}
 }
 
@@ -253,9 +279,10 @@ func TestConfirmGrid(t *testing.T) {
 		if err := json.Unmarshal(p.Data, &data); err != nil || data.ValidationCode == "" {
 			t.Errorf("asked by %s", p.Body)
 		}
-		if right.Load() == 1 {
-			json.NewEncoder(w).Encode(map[string]string{"validationResponse": data.ValidationCode})
+		if right.Load() == 0 {
+			data.ValidationCode = "another"
 		}
+		json.NewEncoder(w).Encode(map[string]string{"validationResponse": data.ValidationCode})
 		return true
 	})
 	target := finished("grid", r.URL)
