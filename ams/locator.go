@@ -61,7 +61,7 @@ type StreamingPolicy struct {
 	Name             string
 	ContentKeyPolicy string                // defaultContentKeyPolicyName
 	Protocols        map[Scheme][]Protocol // a scheme that is absent is not offered
-	Body             json.RawMessage       // envelopeEncryption, commonEncryption… as the client spelled them in v3
+	Body             json.RawMessage       // {"noEncryption": …, "envelopeEncryption": …, …} in the v3 spelling; Encryption reads it
 	Created          time.Time
 	CreatedBy        string
 }
@@ -81,22 +81,33 @@ func (p *StreamingPolicy) NeedsKeys() bool {
 	return len(p.Protocols[Envelope])+len(p.Protocols[CENC])+len(p.Protocols[CBCS]) > 0
 }
 
-var streaming = []Protocol{DASH, HLS, SmoothStreaming}
-
 // PredefinedPolicies are the streaming policies that every account has
-// (documented).
+// (documented), with the labels that the samples use for their keys.
 func PredefinedPolicies() []*StreamingPolicy {
 	// AMS reports the launch of its v3 service as their creation.
 	created := time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC)
-	p := func(name string, protocols map[Scheme][]Protocol) *StreamingPolicy {
-		return &StreamingPolicy{Name: name, Protocols: protocols, Created: created}
+	const (
+		on       = `"dash":true,"hls":true,"smoothStreaming":true`
+		clear    = `{"enabledProtocols":{"download":false,` + on + `}}`
+		download = `{"enabledProtocols":{"download":true,"dash":false,"hls":false,"smoothStreaming":false}}`
+		both     = `{"enabledProtocols":{"download":true,` + on + `}}`
+		envelope = `{"enabledProtocols":{"download":false,` + on + `},"contentKeys":{"defaultKey":{"label":"clearKeyDefault"},"keyToTrackMappings":[]}}`
+		cenc     = `{"enabledProtocols":{"download":false,"dash":true,"hls":false,"smoothStreaming":true},"contentKeys":{"defaultKey":{"label":"cencDefaultKey"},"keyToTrackMappings":[]},"drm":{"playReady":{},"widevine":{}}}`
+		cbcs     = `{"enabledProtocols":{"download":false,"dash":false,"hls":true,"smoothStreaming":false},"contentKeys":{"defaultKey":{"label":"cbcsDefaultKey"},"keyToTrackMappings":[]},"drm":{"fairPlay":{"allowPersistentLicense":false}}}`
+	)
+	p := func(name string, encryptions map[Scheme]json.RawMessage) *StreamingPolicy {
+		p := &StreamingPolicy{Name: name, Body: PolicyBody(encryptions), Created: created}
+		if err := p.Validate(); err != nil {
+			panic(err) // a test calls this
+		}
+		return p
 	}
 	return []*StreamingPolicy{
-		p("Predefined_ClearKey", map[Scheme][]Protocol{Envelope: streaming}),
-		p("Predefined_ClearStreamingOnly", map[Scheme][]Protocol{NoEncryption: streaming}),
-		p("Predefined_DownloadAndClearStreaming", map[Scheme][]Protocol{NoEncryption: {Download, DASH, HLS, SmoothStreaming}}),
-		p("Predefined_DownloadOnly", map[Scheme][]Protocol{NoEncryption: {Download}}),
-		p("Predefined_MultiDrmCencStreaming", map[Scheme][]Protocol{Envelope: streaming, CENC: {DASH, SmoothStreaming}}),
-		p("Predefined_MultiDrmStreaming", map[Scheme][]Protocol{Envelope: streaming, CENC: {DASH, SmoothStreaming}, CBCS: {HLS}}),
+		p("Predefined_ClearKey", map[Scheme]json.RawMessage{Envelope: []byte(envelope)}),
+		p("Predefined_ClearStreamingOnly", map[Scheme]json.RawMessage{NoEncryption: []byte(clear)}),
+		p("Predefined_DownloadAndClearStreaming", map[Scheme]json.RawMessage{NoEncryption: []byte(both)}),
+		p("Predefined_DownloadOnly", map[Scheme]json.RawMessage{NoEncryption: []byte(download)}),
+		p("Predefined_MultiDrmCencStreaming", map[Scheme]json.RawMessage{Envelope: []byte(envelope), CENC: []byte(cenc)}),
+		p("Predefined_MultiDrmStreaming", map[Scheme]json.RawMessage{Envelope: []byte(envelope), CENC: []byte(cenc), CBCS: []byte(cbcs)}),
 	}
 }

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"Record", testRecord},
 		{"Events", testEvents},
 		{"Streaming", testStreaming},
+		{"ContentKeys", testContentKeys},
 		{"EndedJobs", testEndedJobs},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
