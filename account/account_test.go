@@ -88,7 +88,7 @@ func TestRestart(t *testing.T) {
 	if e, err := after.Endpoint(ctx, "default"); err != nil || e.HostName != "localhost:9999" || e.State != ams.EndpointStopped {
 		t.Errorf("the endpoint after the second start: %+v, %v", e, err)
 	}
-	if op, err := after.Operation(ctx, strings.ToUpper(op.ID)); err != nil || op.Status != ams.OperationSucceeded {
+	if op, err := after.Operation(ctx, account.EndpointOperations, strings.ToUpper(op.ID)); err != nil || op.Status != ams.OperationSucceeded {
 		t.Errorf("the operation after the second start: %+v, %v", op, err)
 	}
 	for _, address := range [][3]string{
@@ -153,7 +153,7 @@ func TestDeleteAssetAgain(t *testing.T) {
 	if existed, err := a.DeleteAsset(ctx, "CLIP"); !existed || err != nil {
 		t.Errorf("deleting again: %v, %v", existed, err)
 	}
-	if _, err := s.ResolveLocator(ctx, l.ID); ams.CodeOf(err) != ams.NotFound {
+	if _, err := s.ResolveLocator(ctx, "", l.ID); ams.CodeOf(err) != ams.NotFound {
 		t.Errorf("the locator of a deleted asset: %v", err)
 	}
 	if existed, err := a.DeleteAsset(ctx, "clip"); existed || err != nil {
@@ -172,14 +172,14 @@ func TestResolveStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := s.ResolveLocator(ctx, "{"+strings.ToUpper(strings.ReplaceAll(l.ID, "-", ""))+"}"); err != nil || p.Locator.Name != "l" {
+	if p, err := s.ResolveLocator(ctx, "", "{"+strings.ToUpper(strings.ReplaceAll(l.ID, "-", ""))+"}"); err != nil || p.Locator.Name != "l" {
 		t.Errorf("published: %+v, %v", p, err)
 	}
 	if _, err := a.StopEndpoint(ctx, "default"); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
-	if _, err := s.ResolveLocator(ctx, l.ID); ams.CodeOf(err) != ams.Unavailable {
+	if _, err := s.ResolveLocator(ctx, "", l.ID); ams.CodeOf(err) != ams.Unavailable {
 		t.Errorf("stopped: %v", err)
 	}
 }
@@ -202,7 +202,7 @@ func TestLimits(t *testing.T) {
 			return err
 		},
 		"policies": func(name string) error {
-			_, err := a.CreatePolicy(ctx, name, map[ams.Scheme][]ams.Protocol{ams.NoEncryption: {ams.HLS}})
+			_, err := a.CreatePolicy(ctx, name, "", []byte(`{"noEncryption":{"enabledProtocols":{"hls":true}}}`))
 			return err
 		},
 	} {

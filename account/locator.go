@@ -20,9 +20,9 @@ type LocatorRequest struct {
 	Start            time.Time // zero: at once
 	End              time.Time // zero: never
 	AlternativeMedia string
-	ContentKeyPolicy string
-	ContentKeys      int // how many content keys the client gives
-	Filters          []string
+	ContentKeyPolicy string       // for the keys that the streaming policy names none for
+	ContentKeys      []KeyRequest // the others are random
+	Filters          []string     // of the account or the asset
 }
 
 // CreateLocator publishes an asset. Locators are immutable: a second one of
@@ -45,13 +45,17 @@ func (a *Account) CreateLocator(ctx context.Context, name string, r LocatorReque
 		}
 		r.ID = id
 	}
-	if err := checkProtection(r); err != nil {
+	if err := checkKeys(r.ContentKeys); err != nil {
 		return nil, err
 	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.Locator(a.ID, name)
 		if err == nil {
-			if !sameLocator(old, r) {
+			keys, err := tx.LocatorKeys(old.ID)
+			if err != nil {
+				return err
+			}
+			if !sameLocator(old, r) || !sameKeys(keys, r.ContentKeys) {
 				return ams.Errorf(ams.Exists, "The streaming locator '%s' exists already and can't be changed.", old.Name)
 			}
 			l = old
@@ -69,23 +73,6 @@ func (a *Account) CreateLocator(ctx context.Context, name string, r LocatorReque
 	return l, nil
 }
 
-// checkProtection refuses what needs content keys or filters: this server
-// would serve such a locator in the clear or whole.
-func checkProtection(r LocatorRequest) error {
-	switch {
-	case r.ContentKeyPolicy != "":
-		return &ams.Error{Code: ams.Unsupported, Target: "properties.defaultContentKeyPolicyName",
-			Msg: "Content key policies are not supported yet: the streaming locator can't name '" + r.ContentKeyPolicy + "'."}
-	case r.ContentKeys > 0:
-		return &ams.Error{Code: ams.Unsupported, Target: "properties.contentKeys",
-			Msg: "Content keys are not supported yet: only streaming policies without encryption are."}
-	case len(r.Filters) > 0:
-		return &ams.Error{Code: ams.Unsupported, Target: "properties.filters",
-			Msg: "Account and asset filters are not supported yet: the streaming locator can't name any."}
-	}
-	return nil
-}
-
 func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string, r LocatorRequest) (*ams.StreamingLocator, error) {
 	if r.Asset == "" {
 		return nil, ams.Invalidf("properties.assetName", "assetName is missing.")
@@ -101,15 +88,25 @@ func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string
 	if err != nil {
 		return nil, referred(err, "properties.streamingPolicyName", "Streaming policy '%s' is not found under account '%s'.", r.Policy, a.Name)
 	}
-	if policy.NeedsKeys() {
-		return nil, &ams.Error{Code: ams.Unsupported, Target: "properties.streamingPolicyName",
-			Msg: "The streaming policy '" + policy.Name + "' needs content keys, which are not supported yet. Predefined_ClearStreamingOnly, Predefined_DownloadAndClearStreaming and Predefined_DownloadOnly need none."}
+	if len(r.ContentKeys) > 0 && !policy.NeedsKeys() {
+		return nil, ams.Invalidf("properties.contentKeys", "The streaming policy '%s' encrypts nothing: it takes no content keys.", policy.Name)
+	}
+	if r.ContentKeyPolicy != "" {
+		p, err := tx.ContentKeyPolicy(a.ID, r.ContentKeyPolicy)
+		if err != nil {
+			return nil, referred(err, "properties.defaultContentKeyPolicyName", "Content key policy '%s' is not found under account '%s'.", r.ContentKeyPolicy, a.Name)
+		}
+		r.ContentKeyPolicy = p.Name
+	}
+	keys, err := a.contentKeys(tx, policy, r.ContentKeyPolicy, r.ContentKeys)
+	if err != nil {
+		return nil, err
 	}
 	others, err := tx.AssetLocators(a.ID, asset.Name)
 	if err != nil {
 		return nil, err
 	}
-	if len(others) >= maxLocatorsPerAsset {
+	if len(others) >= a.s.Limits.LocatorsPerAsset {
 		return nil, ams.Errorf(ams.Limit, "The asset '%s' has %d streaming locators already: no more are allowed.", asset.Name, len(others))
 	}
 	if r.ID == "" {
@@ -120,13 +117,25 @@ func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string
 	} else if ams.CodeOf(err) != ams.NotFound {
 		return nil, err
 	}
+	if err := a.checkFilters(tx, asset.Name, r.Filters); err != nil {
+		return nil, err
+	}
 	l := &ams.StreamingLocator{
 		Account: a.ID, Name: name, ID: r.ID, Asset: asset.Name, Policy: policy.Name,
 		Start: r.Start, End: r.End, AlternativeMedia: r.AlternativeMedia,
 		ContentKeyPolicy: r.ContentKeyPolicy, Filters: r.Filters,
 		Created: a.s.now(), CreatedBy: caller(ctx),
 	}
-	return l, tx.InsertLocator(l)
+	if err := tx.InsertLocator(l); err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		k.Locator = l.ID
+		if err := tx.InsertContentKey(k); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 // referred makes NotFound of an entity that a request refers to an Invalid
@@ -142,7 +151,7 @@ func referred(err error, target, format string, args ...any) error {
 func sameLocator(old *ams.StreamingLocator, r LocatorRequest) bool {
 	return (r.ID == "" || r.ID == old.ID) && strings.EqualFold(r.Asset, old.Asset) && strings.EqualFold(r.Policy, old.Policy) &&
 		r.Start.Equal(old.Start) && r.End.Equal(old.End) && r.AlternativeMedia == old.AlternativeMedia &&
-		r.ContentKeyPolicy == old.ContentKeyPolicy && slices.Equal(r.Filters, old.Filters)
+		strings.EqualFold(r.ContentKeyPolicy, old.ContentKeyPolicy) && slices.Equal(r.Filters, old.Filters)
 }
 
 // Locator finds a streaming locator by name.
@@ -178,10 +187,13 @@ type Published struct {
 	Endpoint *ams.StreamingEndpoint // a Running one
 }
 
-// ResolveLocator finds what the guid in a streaming path publishes now. It is
-// NotFound without such a locator, Conflict outside its times, Unavailable
-// when no streaming endpoint of its account runs.
-func (s *Server) ResolveLocator(ctx context.Context, id string) (*Published, error) {
+// ResolveLocator finds what the guid in a streaming path publishes now to a
+// request to the host (the Host header; empty: any). It is NotFound without
+// such a locator, and at a host of another account; Conflict outside the
+// locator's times; Unavailable when the streaming endpoint that answers to the
+// host does not run. A host that no endpoint has, such as the address of the
+// machine, stands for the default endpoint of the locator's account.
+func (s *Server) ResolveLocator(ctx context.Context, host, id string) (*Published, error) {
 	id = normalID(id)
 	if id == "" {
 		return nil, ams.Errorf(ams.NotFound, "The path does not begin with a streaming locator's id.")
@@ -190,6 +202,15 @@ func (s *Server) ResolveLocator(ctx context.Context, id string) (*Published, err
 	err := s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
 		if p.Locator, err = tx.LocatorByID(id); err != nil {
 			return err
+		}
+		if p.Endpoint, err = tx.EndpointByHost(host); ams.CodeOf(err) == ams.NotFound {
+			p.Endpoint, err = tx.Endpoint(p.Locator.Account, ams.DefaultEndpoint)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Endpoint.Account != p.Locator.Account {
+			return ams.Errorf(ams.NotFound, "The streaming locator is another account's.")
 		}
 		if !p.Locator.Active(s.Now()) {
 			return ams.Errorf(ams.Conflict, "The streaming locator is not active at this time.")
@@ -200,17 +221,8 @@ func (s *Server) ResolveLocator(ctx context.Context, id string) (*Published, err
 		if p.Policy, err = tx.Policy(p.Locator.Account, p.Locator.Policy); err != nil {
 			return err
 		}
-		endpoints, _, err := tx.Endpoints(p.Locator.Account, catalog.Query{})
-		if err != nil {
-			return err
-		}
-		for _, e := range endpoints {
-			if e.State == ams.EndpointRunning && (p.Endpoint == nil || e.Name == ams.DefaultEndpoint) {
-				p.Endpoint = e
-			}
-		}
-		if p.Endpoint == nil {
-			return ams.Errorf(ams.Unavailable, "No streaming endpoint of the account is running.")
+		if p.Endpoint.State != ams.EndpointRunning {
+			return ams.Errorf(ams.Unavailable, "The streaming endpoint is not running.")
 		}
 		return nil
 	})

@@ -27,11 +27,27 @@ type StreamingPath struct {
 // manifests are the forms of manifest paths, in the order AMS listed them.
 var manifests = []struct {
 	protocol ams.Protocol
-	suffixes []string
+	formats  []string
 }{
-	{ams.HLS, []string{"manifest(format=m3u8-aapl)", "manifest(format=m3u8-cmaf)"}},
-	{ams.DASH, []string{"manifest(format=mpd-time-csf)", "manifest(format=mpd-time-cmaf)"}},
-	{ams.SmoothStreaming, []string{"manifest"}},
+	{ams.HLS, []string{"format=m3u8-aapl", "format=m3u8-cmaf"}},
+	{ams.DASH, []string{"format=mpd-time-csf", "format=mpd-time-cmaf"}},
+	{ams.SmoothStreaming, []string{""}},
+}
+
+// encryptions are how manifest paths name the schemes (documented).
+var encryptions = map[ams.Scheme]string{
+	ams.NoEncryption: "", ams.Envelope: "encryption=cbc", ams.CENC: "encryption=cenc", ams.CBCS: "encryption=cbcs-aapl",
+}
+
+// manifest is the last segment of a manifest path.
+func manifest(format, encryption string) string {
+	switch {
+	case format == "" && encryption == "":
+		return "manifest"
+	case format == "" || encryption == "":
+		return "manifest(" + format + encryption + ")"
+	}
+	return "manifest(" + format + "," + encryption + ")"
 }
 
 // Paths lists the paths of a locator. Both lists are empty while the asset
@@ -57,14 +73,16 @@ func (a *Account) Paths(ctx context.Context, locator string) (*Paths, error) {
 	root := "/" + l.ID + "/"
 	if ism := serverManifest(files); ism != "" {
 		for _, m := range manifests {
-			if !policy.Allows(ams.NoEncryption, m.protocol) {
-				continue
+			for _, scheme := range ams.Schemes() {
+				if !policy.Allows(scheme, m.protocol) {
+					continue
+				}
+				p := StreamingPath{Protocol: m.protocol, Scheme: scheme}
+				for _, format := range m.formats {
+					p.Paths = append(p.Paths, root+url.PathEscape(ism)+"/"+manifest(format, encryptions[scheme]))
+				}
+				paths.Streaming = append(paths.Streaming, p)
 			}
-			p := StreamingPath{Protocol: m.protocol, Scheme: ams.NoEncryption}
-			for _, suffix := range m.suffixes {
-				p.Paths = append(p.Paths, root+url.PathEscape(ism)+"/"+suffix)
-			}
-			paths.Streaming = append(paths.Streaming, p)
 		}
 	}
 	if policy.Allows(ams.NoEncryption, ams.Download) {

@@ -1,27 +1,32 @@
 package account
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 )
 
-// CreatePolicy makes a streaming policy without encryption that serves the
-// given protocols. Policies are immutable: a second one of the name is
-// Exists, unless it asks for exactly the same.
-func (a *Account) CreatePolicy(ctx context.Context, name string, protocols map[ams.Scheme][]ams.Protocol) (p *ams.StreamingPolicy, err error) {
-	if err := ams.ValidateName("streaming policy", name); err != nil {
-		return nil, err
+// CreatePolicy makes a streaming policy. body is as ams.StreamingPolicy.Body,
+// contentKeyPolicy the content key policy of the keys that body names none
+// for. Policies are immutable: a second one of the name is Exists, unless it
+// asks for exactly the same.
+func (a *Account) CreatePolicy(ctx context.Context, name, contentKeyPolicy string, body json.RawMessage) (p *ams.StreamingPolicy, err error) {
+	made := &ams.StreamingPolicy{
+		Account: a.ID, Name: name, ContentKeyPolicy: contentKeyPolicy, Body: body,
+		Created: a.s.now(), CreatedBy: caller(ctx),
 	}
-	p = &ams.StreamingPolicy{Account: a.ID, Name: name, Protocols: protocols, Created: a.s.now(), CreatedBy: caller(ctx)}
-	if p.NeedsKeys() {
-		return nil, ams.Errorf(ams.Unsupported, "Streaming policies with encryption need content keys, which are not supported yet: only noEncryption is.")
+	if err := made.Validate(); err != nil {
+		return nil, err
 	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.Policy(a.ID, name)
 		if err == nil {
-			if !sameProtocols(old, p) {
+			if !bytes.Equal(old.Body, made.Body) || !strings.EqualFold(old.ContentKeyPolicy, made.ContentKeyPolicy) {
 				return ams.Errorf(ams.Exists, "The streaming policy '%s' exists already and can't be changed.", old.Name)
 			}
 			p = old
@@ -34,8 +39,12 @@ func (a *Account) CreatePolicy(ctx context.Context, name string, protocols map[a
 		if err != nil {
 			return err
 		}
-		if len(all) >= maxPolicies+len(ams.PredefinedPolicies()) {
-			return ams.Errorf(ams.Limit, "The account has %d streaming policies already: no more are allowed.", maxPolicies)
+		if len(all) >= a.s.Limits.Policies+len(ams.PredefinedPolicies()) {
+			return ams.Errorf(ams.Limit, "The account has %d streaming policies already: no more are allowed.", a.s.Limits.Policies)
+		}
+		p = made
+		if err := a.checkKeyPolicies(tx, p); err != nil {
+			return err
 		}
 		return tx.InsertPolicy(p)
 	})
@@ -45,15 +54,38 @@ func (a *Account) CreatePolicy(ctx context.Context, name string, protocols map[a
 	return p, nil
 }
 
-func sameProtocols(a, b *ams.StreamingPolicy) bool {
-	for _, s := range []ams.Scheme{ams.NoEncryption, ams.Envelope, ams.CENC, ams.CBCS} {
-		for _, p := range []ams.Protocol{ams.Download, ams.DASH, ams.HLS, ams.SmoothStreaming} {
-			if a.Allows(s, p) != b.Allows(s, p) {
-				return false
+// checkKeyPolicies reports the first content key policy that p names and the
+// account does not have.
+func (a *Account) checkKeyPolicies(tx *catalog.Tx, p *ams.StreamingPolicy) error {
+	exists := func(name, at string) error {
+		if name == "" {
+			return nil
+		}
+		_, err := tx.ContentKeyPolicy(a.ID, name)
+		return referred(err, at, "Content key policy '%s' is not found under account '%s'.", name, a.Name)
+	}
+	if err := exists(p.ContentKeyPolicy, "properties.defaultContentKeyPolicyName"); err != nil {
+		return err
+	}
+	for _, s := range ams.Schemes() {
+		e, err := p.Encryption(s)
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			continue
+		}
+		for i, k := range e.Keys() {
+			at := "properties." + s.Member() + ".contentKeys.defaultKey.policyName"
+			if i > 0 {
+				at = fmt.Sprintf("properties.%s.contentKeys.keyToTrackMappings[%d].policyName", s.Member(), i-1)
+			}
+			if err := exists(k.Policy, at); err != nil {
+				return err
 			}
 		}
 	}
-	return true
+	return nil
 }
 
 // Policy finds a streaming policy of the account, its own or predefined.

@@ -1,7 +1,6 @@
 package restv3
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/openams/openams/account"
@@ -10,22 +9,39 @@ import (
 )
 
 type locatorProperties struct {
-	AssetName          string   `json:"assetName"`
-	Created            date     `json:"created"`
-	StartTime          date     `json:"startTime,omitzero"`
-	EndTime            date     `json:"endTime"`
-	ID                 string   `json:"streamingLocatorId"`
-	Policy             string   `json:"streamingPolicyName"`
-	ContentKeyPolicy   string   `json:"defaultContentKeyPolicyName,omitempty"`
-	ContentKeys        []string `json:"contentKeys"` // always empty: see account.CreateLocator
-	AlternativeMediaID string   `json:"alternativeMediaId,omitempty"`
-	Filters            []string `json:"filters"`
+	AssetName          string       `json:"assetName"`
+	Created            date         `json:"created"`
+	StartTime          date         `json:"startTime,omitzero"`
+	EndTime            date         `json:"endTime"`
+	ID                 string       `json:"streamingLocatorId"`
+	Policy             string       `json:"streamingPolicyName"`
+	ContentKeyPolicy   string       `json:"defaultContentKeyPolicyName,omitempty"`
+	ContentKeys        []contentKey `json:"contentKeys"` // without their values
+	AlternativeMediaID string       `json:"alternativeMediaId,omitempty"`
+	Filters            []string     `json:"filters"`
 }
 
-func locatorBody(acc *account.Account, l *ams.StreamingLocator) *arm.Resource {
+type contentKey struct {
+	ID     string          `json:"id"`
+	Type   ams.Scheme      `json:"type"`
+	Label  string          `json:"labelReferenceInStreamingPolicy,omitempty"`
+	Value  []byte          `json:"value,omitempty"`
+	Policy string          `json:"policyName,omitempty"`
+	Tracks []ams.KeyTracks `json:"tracks"`
+}
+
+func contentKeysBody(keys []*ams.ContentKey) []contentKey {
+	out := []contentKey{}
+	for _, k := range keys {
+		out = append(out, contentKey{k.ID, k.Scheme, k.Label, k.Value, k.Policy, append([]ams.KeyTracks{}, k.Tracks...)})
+	}
+	return out
+}
+
+func locatorBody(acc *account.Account, l *ams.StreamingLocator, keys []*ams.ContentKey) *arm.Resource {
 	p := locatorProperties{
 		AssetName: l.Asset, Created: date(l.Created), StartTime: date(l.Start), EndTime: date(l.End),
-		ID: l.ID, Policy: l.Policy, ContentKeyPolicy: l.ContentKeyPolicy, ContentKeys: []string{},
+		ID: l.ID, Policy: l.Policy, ContentKeyPolicy: l.ContentKeyPolicy, ContentKeys: contentKeysBody(keys),
 		AlternativeMediaID: l.AlternativeMedia, Filters: l.Filters,
 	}
 	if p.Filters == nil {
@@ -37,30 +53,46 @@ func locatorBody(acc *account.Account, l *ams.StreamingLocator) *arm.Resource {
 func putLocator(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Properties struct {
-			AssetName          string            `json:"assetName"`
-			StartTime          date              `json:"startTime"`
-			EndTime            date              `json:"endTime"`
-			ID                 string            `json:"streamingLocatorId"`
-			Policy             string            `json:"streamingPolicyName"`
-			ContentKeyPolicy   string            `json:"defaultContentKeyPolicyName"`
-			ContentKeys        []json.RawMessage `json:"contentKeys"`
-			AlternativeMediaID string            `json:"alternativeMediaId"`
-			Filters            []string          `json:"filters"`
+			AssetName        string `json:"assetName"`
+			StartTime        date   `json:"startTime"`
+			EndTime          date   `json:"endTime"`
+			ID               string `json:"streamingLocatorId"`
+			Policy           string `json:"streamingPolicyName"`
+			ContentKeyPolicy string `json:"defaultContentKeyPolicyName"`
+			ContentKeys      []struct {
+				ID    string `json:"id"`
+				Label string `json:"labelReferenceInStreamingPolicy"`
+				Value []byte `json:"value"`
+			} `json:"contentKeys"`
+			AlternativeMediaID string   `json:"alternativeMediaId"`
+			Filters            []string `json:"filters"`
 		} `json:"properties"`
 	}
-	if err := arm.ReadJSON(r, &body); err != nil {
+	if err := readModel(r, "StreamingLocator", &body); err != nil {
 		return err
 	}
 	p := body.Properties
+	var keys []account.KeyRequest
+	for _, k := range p.ContentKeys {
+		keys = append(keys, account.KeyRequest(k))
+	}
 	l, err := acc.CreateLocator(r.Context(), r.PathValue("streamingLocatorName"), account.LocatorRequest{
 		ID: p.ID, Asset: p.AssetName, Policy: p.Policy, Start: p.StartTime.time(), End: p.EndTime.time(),
 		AlternativeMedia: p.AlternativeMediaID, ContentKeyPolicy: p.ContentKeyPolicy,
-		ContentKeys: len(p.ContentKeys), Filters: p.Filters,
+		ContentKeys: keys, Filters: p.Filters,
 	})
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusCreated, locatorBody(acc, l))
+	return writeLocator(acc, w, r, http.StatusCreated, l)
+}
+
+func writeLocator(acc *account.Account, w http.ResponseWriter, r *http.Request, status int, l *ams.StreamingLocator) error {
+	keys, err := acc.KeyIDs(r.Context(), l)
+	if err != nil {
+		return err
+	}
+	return arm.WriteResource(w, r, status, locatorBody(acc, l, keys[l.ID]))
 }
 
 func getLocator(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -68,7 +100,7 @@ func getLocator(acc *account.Account, w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, locatorBody(acc, l))
+	return writeLocator(acc, w, r, http.StatusOK, l)
 }
 
 func deleteLocator(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -85,7 +117,11 @@ func listLocators(acc *account.Account, w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	return writeList(w, r, p, ls, next, func(l *ams.StreamingLocator) *arm.Resource { return locatorBody(acc, l) })
+	keys, err := acc.KeyIDs(r.Context(), ls...)
+	if err != nil {
+		return err
+	}
+	return writeList(w, r, p, ls, next, func(l *ams.StreamingLocator) *arm.Resource { return locatorBody(acc, l, keys[l.ID]) })
 }
 
 type streamingPath struct {
@@ -109,10 +145,10 @@ func listPaths(acc *account.Account, w http.ResponseWriter, r *http.Request) err
 	return arm.WriteJSON(w, http.StatusOK, body)
 }
 
-// listContentKeys answers for locators that have none.
 func listContentKeys(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	if _, err := acc.Locator(r.Context(), r.PathValue("streamingLocatorName")); err != nil {
+	keys, err := acc.ContentKeys(r.Context(), r.PathValue("streamingLocatorName"))
+	if err != nil {
 		return err
 	}
-	return arm.WriteJSON(w, http.StatusOK, map[string][]string{"contentKeys": {}})
+	return arm.WriteJSON(w, http.StatusOK, map[string][]contentKey{"contentKeys": contentKeysBody(keys)})
 }

@@ -259,7 +259,7 @@ func TestSDK(t *testing.T) {
 		}
 		_, err = locators.Create(ctx, group, acct, "k", ms.StreamingLocator{Properties: &ms.StreamingLocatorProperties{
 			AssetName: to.Ptr("asset 0"), StreamingPolicyName: to.Ptr("Predefined_ClearKey")}}, nil)
-		fails(err, 400, "NotSupported")
+		fails(err, 400, "BadRequest")
 		paths, err := locators.ListPaths(ctx, group, acct, "l", nil)
 		check(err)
 		if len(paths.StreamingPaths) != 1 || *paths.StreamingPaths[0].Paths[0] != "/"+id+"/clip.ism/manifest(format=mpd-time-csf)" {
