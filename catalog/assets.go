@@ -27,6 +27,7 @@ var assets = table[ams.Asset]{
 			"createdBy": &a.CreatedBy, "lastModifiedBy": &a.LastModifiedBy,
 		}
 	},
+	walks: map[string]string{"name_key": "assets_name_created"},
 	fields: map[string]field{
 		"name":        {column: "name_key", kind: folded, ops: []filter.Op{filter.Eq, filter.Gt, filter.Lt, filter.Ge, filter.Le}, order: true},
 		"alternateid": {column: "alternate_id", kind: text, ops: equal},

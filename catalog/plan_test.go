@@ -23,6 +23,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 			"SELECT * FROM assets WHERE account = ? AND (name_key, seq) < (?, ?) ORDER BY name_key DESC, seq DESC LIMIT 1001",
 			"SELECT * FROM assets WHERE account = ? AND (created, seq) > (?, ?) ORDER BY created, seq LIMIT 1001",
 			"SELECT * FROM assets WHERE account = ? AND created > ? AND (created, seq) > (?, ?) ORDER BY created, seq LIMIT 1001",
+			"SELECT * FROM assets WHERE account = ? AND alternate_id = ? ORDER BY created, seq LIMIT 1001",
+			"SELECT * FROM assets WHERE account = ? AND alternate_id = ? AND created > ? ORDER BY created, seq LIMIT 1001",
 			"SELECT * FROM jobs WHERE account = ? AND transform_key = ? AND name_key = ?",
 			"SELECT * FROM jobs WHERE account = ? AND transform_key = ? AND (name_key, seq) > (?, ?) ORDER BY name_key, seq LIMIT 1001",
 			"SELECT * FROM jobs WHERE account = ? AND transform_key = ? AND (last_modified, seq) > (?, ?) ORDER BY last_modified, seq LIMIT 1001",

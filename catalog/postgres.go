@@ -122,6 +122,9 @@ func (postgres) begin(ctx context.Context, tx *sql.Tx, alone bool) error {
 
 func (postgres) claiming() string { return " FOR UPDATE SKIP LOCKED" }
 
+// unindexed leaves it to the planner, which knows how much there is.
+func (postgres) unindexed(column string) string { return column }
+
 // The codes are of PostgreSQL's appendix A.
 func code(err error) string {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {

@@ -69,10 +69,22 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	if !ok || !order.order {
 		return nil, nil, "", ams.Invalidf("$orderby", "A list of %ss cannot be ordered by '%s'.", t.what, q.OrderBy)
 	}
+	index := ""
 	if q.Filter != nil {
 		c := compiler{what: t.what, fields: t.fields}
 		if err := c.logical(q.Filter); err != nil {
 			return nil, nil, "", err
+		}
+		if free, err := t.wide(tx, q.Filter, order, where+" AND "+c.sql.String(), append(args, c.args...)); err != nil {
+			return nil, nil, "", err
+		} else if free {
+			c = compiler{what: t.what, fields: t.fields, column: tx.db.dialect.unindexed}
+			if err := c.logical(q.Filter); err != nil {
+				return nil, nil, "", err
+			}
+			if name := t.walks[order.column]; name != "" {
+				index = "INDEXED BY " + name + " "
+			}
 		}
 		where += " AND " + c.sql.String()
 		args = append(args, c.args...)
@@ -103,7 +115,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	err := t.each(tx, func(seq int64, v *T) error {
 		page, seqs = append(page, v), append(seqs, seq)
 		return nil
-	}, fmt.Sprintf("WHERE %s ORDER BY %s%s, seq%s LIMIT %d", where, order.column, way, way, top+1), args...)
+	}, fmt.Sprintf("%sWHERE %s ORDER BY %s%s, seq%s LIMIT %d", index, where, order.column, way, way, top+1), args...)
 	if err != nil || len(page) <= top {
 		return page, seqs, "", err
 	}
@@ -116,6 +128,40 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 		return nil, nil, "", err
 	}
 	return page[:top], seqs[:top], next.String(), nil
+}
+
+// wide reports whether a filter by ranges of one property, in a list that has
+// another's order, lets so much through that it is cheaper to walk the order
+// and skip what does not match than to sort what does. SQLite does not count
+// before it plans, and always sorts.
+func (t *table[T]) wide(tx *Tx, e *filter.Expr, order field, where string, args []any) (bool, error) {
+	// A row costs about four times as much to sort as to skip: with a million
+	// rows neither takes 100 ms.
+	const many = 180_000
+	column, ok := t.rangeOf(e)
+	if !ok || column == order.column || tx.db.dialect.unindexed(column) == column {
+		return false, nil
+	}
+	var n int
+	err := tx.queryRow(fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s WHERE %s LIMIT %d) found", t.name, where, many), args...).Scan(&n)
+	return n == many, err
+}
+
+// rangeOf is the one column that all of e bounds from below or above.
+func (t *table[T]) rangeOf(e *filter.Expr) (column string, ok bool) {
+	switch e.Op {
+	case filter.And:
+		left, ok1 := t.rangeOf(e.Args[0])
+		right, ok2 := t.rangeOf(e.Args[1])
+		return left, ok1 && ok2 && left == right
+	case filter.Gt, filter.Ge, filter.Lt, filter.Le:
+		for _, x := range e.Args {
+			if x.Op == filter.Field {
+				return t.fields[fieldName(x.Name)].column, true
+			}
+		}
+	}
+	return "", false
 }
 
 // A token is a place in an order: just after the row of this value and seq.
@@ -149,6 +195,7 @@ func fieldName(path string) string {
 type compiler struct {
 	what   string
 	fields map[string]field
+	column func(string) string // how to write a column; nil: as it is
 	sql    strings.Builder
 	args   []any
 }
@@ -213,7 +260,11 @@ func (c *compiler) comparison(e *filter.Expr) error {
 	if err != nil {
 		return ams.Invalidf("$filter", "'%s' cannot be compared with %s: %v.", left.Name, right, err)
 	}
-	c.sql.WriteString(f.column + " " + sqlOps[op] + " ?")
+	column := f.column
+	if c.column != nil {
+		column = c.column(column)
+	}
+	c.sql.WriteString(column + " " + sqlOps[op] + " ?")
 	c.args = append(c.args, v)
 	return nil
 }

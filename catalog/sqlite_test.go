@@ -18,6 +18,7 @@ import (
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/catalog/catalogtest"
+	"github.com/openams/openams/filter"
 )
 
 func open(t *testing.T, path string, now func() time.Time) *catalog.DB {
@@ -163,6 +164,54 @@ func manyWriters(t *testing.T, dbs ...*catalog.DB) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A filter that lets most of a long list through finds the same, by another
+// way, as one that lets little through.
+func TestWideFilter(t *testing.T) {
+	const n = 200_000
+	path := filepath.Join(t.TempDir(), "openams.db")
+	fill(t, path, n)
+	db := open(t, path, nil)
+	for _, first := range []int{2, n - 500, n - 5} {
+		for _, desc := range []bool{false, true} {
+			e, err := filter.Parse("properties/created ge " + timestamp(first))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.View(t.Context(), func(tx *catalog.Tx) error {
+				page, next, err := tx.Assets("acc", catalog.Query{Filter: e, Desc: desc, Top: 100})
+				if err != nil {
+					return err
+				}
+				at := first
+				step := 1
+				if desc {
+					at, step = n-1, -1
+				}
+				for i, a := range page {
+					if want := assetName(at + i*step); a.Name != want {
+						t.Errorf("from %d, desc %v: asset %d is %s, want %s", first, desc, i, a.Name, want)
+						break
+					}
+				}
+				if len(page) != min(100, n-first) || (next == "") != (n-first <= 100) {
+					t.Errorf("from %d, desc %v: %d assets, next %q", first, desc, len(page), next)
+				}
+				if next == "" {
+					return nil
+				}
+				page, _, err = tx.Assets("acc", catalog.Query{Filter: e, Desc: desc, Top: 100, After: next})
+				if want := assetName(at + 100*step); err == nil && page[0].Name != want {
+					t.Errorf("from %d, desc %v: the second page begins with %s, want %s", first, desc, page[0].Name, want)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

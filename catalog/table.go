@@ -21,6 +21,7 @@ type table[T any] struct {
 	columns []column[T]
 	rest    func(*T) map[string]any // pointers to the fields that the columns do not hold
 	fields  map[string]field        // what $filter and $orderby may name, in lower case
+	walks   map[string]string       // by the column of an order: the index of SQLite that shows what to skip
 }
 
 // A column holds the field that at points to. A derived column is written
