@@ -14,8 +14,11 @@
 //     folding, column name_key) and keep the casing of their creator.
 //   - What Update returned nil for survives the loss of power; what Note
 //     returned nil for survives the death of the process.
-//   - Writers are served one after another, each sees all that came before;
-//     a View sees one instant.
+//   - It is as if writers were served one after another, each seeing all that
+//     came before; a View sees one instant. On SQLite they are; PostgreSQL runs
+//     them at once and makes one of two that do not go together start again.
+//   - The SQL is what SQLite and PostgreSQL share; dialect is what they do not.
+//     They sort and compare text by its bytes.
 //   - Deleting an asset deletes its locators, deleting a transform its jobs,
 //     deleting an account everything in it, in one transaction.
 //   - A job's state is ams.DeriveState of its tasks after every transaction.

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	driver "modernc.org/sqlite"
-	lib "modernc.org/sqlite/lib"
-
 	"github.com/openams/openams/ams"
 )
 
@@ -49,7 +46,7 @@ func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
 		go db.commitGroups()
 	}
 	<-m.done
-	if e, ok := errors.AsType[*driver.Error](m.err); ok && e.Code()&0xff == lib.SQLITE_FULL {
+	if m.err != nil && db.dialect.full(m.err) {
 		return fmt.Errorf("%w (%w)", ams.ErrStorageFull, m.err)
 	}
 	return m.err
