@@ -24,25 +24,26 @@ const (
 // A Driver keeps files in one folder. It implements blob.Driver.
 type Driver struct {
 	dir     string
+	fs      fileSystem
 	durable sync.Map // directories whose own entries are on stable storage
 }
 
 // New returns the driver of a folder, which it makes if needed.
-func New(dir string) (*Driver, error) {
+func New(dir string) (*Driver, error) { return newDriver(dir, localFiles{}) }
+
+func newDriver(dir string, files fileSystem) (*Driver, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{dir: dir}
+	d := &Driver{dir: dir, fs: files}
 	for _, sub := range []string{blocksDir, tmpDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+		if err := d.fs.MkdirAll(filepath.Join(dir, sub)); err != nil {
 			return nil, err
 		}
 	}
-	if err := syncDir(dir); err != nil {
-		return nil, err
-	}
-	return d, syncDir(filepath.Dir(dir))
+	// What is in dir, syncEntry makes durable.
+	return d, d.fs.Sync(filepath.Dir(dir))
 }
 
 // Create implements blob.Driver.
@@ -64,16 +65,16 @@ func (d *Driver) Create(_ context.Context, place blob.Place) (blob.Upload, error
 }
 
 // create makes a new file, and the directories above it.
-func (d *Driver) create(file string) (*os.File, error) {
-	path := filepath.Join(d.dir, file)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+func (d *Driver) create(name string) (file, error) {
+	path := filepath.Join(d.dir, name)
+	f, err := d.fs.Create(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := d.fs.MkdirAll(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	return d.fs.Create(path)
 }
 
 // syncEntry makes the entry of file durable, and those of the directories
@@ -81,7 +82,7 @@ func (d *Driver) create(file string) (*os.File, error) {
 // synced it already.
 func (d *Driver) syncEntry(file string) error {
 	dir := filepath.Dir(file)
-	if err := syncDir(filepath.Join(d.dir, dir)); err != nil {
+	if err := d.fs.Sync(filepath.Join(d.dir, dir)); err != nil {
 		return err
 	}
 	if _, ok := d.durable.Load(dir); ok {
@@ -89,7 +90,7 @@ func (d *Driver) syncEntry(file string) error {
 	}
 	for at := dir; at != "."; {
 		at = filepath.Dir(at)
-		if err := syncDir(filepath.Join(d.dir, at)); err != nil {
+		if err := d.fs.Sync(filepath.Join(d.dir, at)); err != nil {
 			return err
 		}
 	}
@@ -123,11 +124,11 @@ func (d *Driver) move(path string, place blob.Place) (string, error) {
 		return "", err
 	}
 	to := filepath.Join(d.dir, file)
-	if err = os.Rename(path, to); err == nil {
+	if err = d.fs.Rename(path, to); err == nil {
 		err = d.syncEntry(file)
 	}
 	if err != nil {
-		os.Remove(to)
+		d.fs.Remove(to)
 		return "", err
 	}
 	return file, nil
@@ -143,7 +144,7 @@ func (d *Driver) Adopt(ctx context.Context, localPath string, place blob.Place) 
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%s is not a regular file", localPath)
 	}
-	if err := f.Sync(); err != nil {
+	if err := d.fs.Sync(localPath); err != nil {
 		return "", clean(err)
 	}
 	if err := f.Chmod(0o600); err != nil {
@@ -164,7 +165,7 @@ func (d *Driver) Adopt(ctx context.Context, localPath string, place blob.Place) 
 	if file, err = up.Commit(ctx); err != nil {
 		return "", err
 	}
-	return file, os.Remove(localPath)
+	return file, d.fs.Remove(localPath)
 }
 
 // Link implements blob.Driver.
@@ -178,7 +179,7 @@ func (d *Driver) Link(_ context.Context, file string, size int64, place blob.Pla
 		return "", errors.ErrUnsupported
 	}
 	tmp := filepath.Join(d.dir, tmpDir, random())
-	if err := os.Link(from, tmp); err != nil {
+	if err := d.fs.Link(from, tmp); err != nil {
 		if errors.Is(err, syscall.ENOSPC) {
 			return "", clean(err)
 		}
@@ -188,7 +189,7 @@ func (d *Driver) Link(_ context.Context, file string, size int64, place blob.Pla
 	// file is a different one, so this moves.
 	to, err := d.move(tmp, place)
 	if err != nil {
-		os.Remove(tmp)
+		d.fs.Remove(tmp)
 		return "", clean(err)
 	}
 	return to, nil
@@ -205,7 +206,7 @@ func (d *Driver) Open(_ context.Context, file string) (blob.Object, error) {
 
 // Remove implements blob.Driver.
 func (d *Driver) Remove(_ context.Context, file string) error {
-	if err := os.Remove(filepath.Join(d.dir, file)); !errors.Is(err, fs.ErrNotExist) {
+	if err := d.fs.Remove(filepath.Join(d.dir, file)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -218,7 +219,7 @@ func (d *Driver) LocalPath(file string) (string, bool) { return filepath.Join(d.
 // with file set, a staged block where it stays.
 type upload struct {
 	d     *Driver
-	f     *os.File
+	f     file
 	file  string
 	place blob.Place
 	done  bool
@@ -261,7 +262,7 @@ func (u *upload) Abort() {
 	}
 	u.done = true
 	u.f.Close()
-	os.Remove(u.f.Name())
+	u.d.fs.Remove(u.f.Name())
 }
 
 // clean turns a full disk or quota into the error that clients see.
@@ -270,14 +271,4 @@ func clean(err error) error {
 		return fmt.Errorf("%w (%v)", ams.ErrStorageFull, err)
 	}
 	return err
-}
-
-// syncDir makes the entries of a directory durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
