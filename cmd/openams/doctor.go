@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/blob/disk"
+	"github.com/openams/openams/catalog"
+)
+
+func doctorCommand() *cobra.Command {
+	var data string
+	var repair bool
+	cmd := &cobra.Command{
+		Use:   "doctor --data DIR [--repair]",
+		Short: "Compare the records of a stopped server with the bytes on its disk",
+		Long: `doctor reads every byte that the catalog of DIR names and compares it with the
+sums that were kept when it was written. It names damaged and missing files, and
+files that nothing names. Nothing is changed, unless --repair moves the latter
+aside, to DIR/blobs/.orphans. It fails when a blob is damaged.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&data, "data", os.Getenv("OPENAMS_DATA"), "the data folder")
+	cmd.Flags().BoolVar(&repair, "repair", false, "move files that nothing names aside")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return doctor(cmd, data, repair) }
+	return cmd
+}
+
+func doctor(cmd *cobra.Command, data string, repair bool) (err error) {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	if data == "" {
+		return errors.New("doctor: --data is missing")
+	}
+	// Whoever mistypes the folder is not told that an empty one is sound.
+	if _, err := os.Stat(filepath.Join(data, "openams.db")); err != nil {
+		return fmt.Errorf("doctor: %s is not the data folder of a server: %w", data, err)
+	}
+	lock, err := openData(data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	key, err := os.ReadFile(filepath.Join(data, "secrets", "catalog.key"))
+	if err != nil {
+		return err
+	}
+	if len(key) != 32 {
+		return fmt.Errorf("doctor: secrets/catalog.key is not a key of 32 bytes")
+	}
+	db, err := catalog.Open(ctx, catalog.Config{Path: filepath.Join(data, "openams.db"), Key: [32]byte(key)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	driver, err := disk.New(filepath.Join(data, "blobs"))
+	if err != nil {
+		return err
+	}
+	store := blob.New(db, driver, blob.Options{})
+	sum, err := store.Check(ctx, func(d blob.Damage) { tellDamage(out, d) }, func(file string) {
+		fmt.Fprintf(out, "no record names %s\n", file)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d blobs and blocks, %d bytes read: %d damaged; %d files that nothing names\n", sum.Blobs, sum.Bytes, sum.Damaged, sum.Strays)
+	if repair {
+		found, err := store.Recover(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "moved aside to blobs/.orphans: %d; unfinished uploads removed: %d\n", found.Aside, found.Removed)
+	}
+	if sum.Damaged > 0 {
+		return fmt.Errorf("doctor: %d blobs are damaged", sum.Damaged)
+	}
+	return nil
+}
+
+func tellDamage(out io.Writer, d blob.Damage) {
+	name := d.Blob.StorageAccount + "/" + d.Blob.Container + "/" + d.Blob.Name
+	if d.Blob.Snapshot != "" {
+		name += " of " + d.Blob.Snapshot
+	}
+	fmt.Fprintf(out, "damaged: %q, file %s: %v\n", name, d.File, d.Err)
+}

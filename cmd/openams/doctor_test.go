@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openams/openams/blob"
+	"github.com/openams/openams/blob/disk"
+	"github.com/openams/openams/catalog"
+)
+
+func TestDoctor(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key := bytes.Repeat([]byte{7}, 32)
+	if err := os.WriteFile(filepath.Join(dir, "secrets", "catalog.key"), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := catalog.Open(ctx, catalog.Config{Path: filepath.Join(dir, "openams.db"), Key: [32]byte(key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver, err := disk.New(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := blob.New(db, driver, blob.Options{})
+	if _, err := store.CreateContainer(ctx, "acct", "box", blob.ContainerOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"sound", "changed", "cut", "missing"} {
+		if _, err := store.Put(ctx, "acct", "box", name, strings.NewReader("the bytes of "+name), blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.StageBlock(ctx, "acct", "box", "staged", "AAAA", strings.NewReader("a block"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.TakeSnapshot(ctx, "acct", "box", "sound", blob.Conditions{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (string, error) {
+		cmd := doctorCommand()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs(append([]string{"--data", dir}, args...))
+		err := cmd.ExecuteContext(ctx)
+		return out.String(), err
+	}
+	if out, err := run(); err != nil || !strings.Contains(out, "6 blobs and blocks, 99 bytes read: 0 damaged; 0 files") {
+		t.Fatalf("a sound folder: %v\n%s", err, out)
+	}
+	box := filepath.Join(dir, "blobs", "acct", "box")
+	for name, text := range map[string]string{"changed": "the bytes of chanGed", "cut": "the b", "stray": "nobody knows me"} {
+		if err := os.WriteFile(filepath.Join(box, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(box, "missing")); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run("--repair")
+	if err == nil {
+		t.Error("a damaged folder is sound")
+	}
+	for _, want := range []string{`"acct/box/changed"`, `"acct/box/cut"`, `"acct/box/missing"`, "no record names acct/box/stray", "3 damaged; 1 files", "moved aside to blobs/.orphans: 1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(box, "stray")); err == nil {
+		t.Error("the stray file is still there")
+	}
+	if out, _ := run(); !strings.Contains(out, "3 damaged; 0 files") {
+		t.Errorf("after the repair:\n%s", out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "absent")); err == nil {
+		t.Error("doctor made a folder")
+	}
+	dir = filepath.Join(dir, "absent")
+	if _, err := run(); err == nil {
+		t.Error("a folder that is not there is sound")
+	}
+}
