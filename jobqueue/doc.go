@@ -2,7 +2,7 @@
 // task in state Queued is its own queue entry: whoever inserts a job (catalog,
 // for account) has queued it, and a cancel is a change of the same rows. What
 // a task means and how it is done is the worker's business (encoder); events
-// to the outside are notify's, from catalog.DB.Watch.
+// to the outside are notify's, from catalog.DB.Record.
 //
 // Claims go by the job's priority, then the task's, then age. A claim is a
 // lease: the worker renews it by heartbeats that also write progress and read

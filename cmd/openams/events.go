@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -206,38 +205,4 @@ func catalogFlag(cmd *cobra.Command) func(context.Context) (*catalog.DB, error) 
 		}
 		return catalog.Open(ctx, catalog.Config{Path: path, Key: [32]byte(key)})
 	}
-}
-
-// webhookTargets reads --webhook: fields in any order, between blanks.
-func webhookTargets(settings []string) (targets []notify.Target, err error) {
-	for _, s := range settings {
-		var t notify.Target
-		single := map[string]*string{"name": &t.Name, "url": &t.URL, "schema": (*string)(&t.Schema), "secret": &t.Secret, "confirm": (*string)(&t.Confirm)}
-		for _, field := range strings.Fields(s) {
-			key, value, _ := strings.Cut(field, "=")
-			into := single[key]
-			switch {
-			case value == "":
-				return nil, fmt.Errorf("--webhook: %q has no value", key)
-			case key == "type":
-				t.Types = append(t.Types, value)
-			case key == "account":
-				t.Accounts = append(t.Accounts, value)
-			case key == "secret-file":
-				b, err := os.ReadFile(value)
-				if err != nil {
-					return nil, fmt.Errorf("--webhook: %w", err)
-				}
-				t.Secret = strings.TrimSpace(string(b))
-			case into == nil:
-				return nil, fmt.Errorf("--webhook: there is no field %q", key)
-			case *into != "":
-				return nil, fmt.Errorf("--webhook: %q is there twice", key)
-			default:
-				*into = value
-			}
-		}
-		targets = append(targets, t)
-	}
-	return targets, nil
 }

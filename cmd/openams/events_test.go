@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/dial"
@@ -48,11 +46,7 @@ func TestEvents(t *testing.T) {
 		got <- r.Header.Get("Webhook-Id")
 	}))
 	defer srv.Close()
-	targets, err := webhookTargets([]string{"name=hook url=" + srv.URL + " type=Microsoft.Media.JobScheduled"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := notify.New(db, notify.Config{Targets: targets, Dial: dial.Config{AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
+	n, err := notify.New(db, notify.Config{Targets: []notify.Target{{Name: "hook", URL: srv.URL, Types: []string{"Microsoft.Media.JobScheduled"}}}, Dial: dial.Config{AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,27 +113,6 @@ func TestEvents(t *testing.T) {
 	for _, args := range [][]string{{"replay"}, {"replay", id, "--dead"}, {"replay", "--from", "yesterday"}, {"list"}, {"dead", "none"}, {"secret", "none"}, {"replay", "none"}} {
 		if out, err := run(eventsCommand(), "", append(args, "--data", dir)...); err == nil {
 			t.Errorf("%v: %s", args, out)
-		}
-	}
-}
-
-func TestWebhookTargets(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("0123456789abcdef\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got, err := webhookTargets([]string{
-		"name=a url=https://x/?a=b",
-		"url=https://y schema=EventGrid  name=b secret-file=" + file + " type=T type=U* account=media confirm=never",
-	})
-	want := []notify.Target{{Name: "a", URL: "https://x/?a=b"}, {Name: "b", URL: "https://y", Schema: notify.EventGrid, Secret: "0123456789abcdef",
-		Types: []string{"T", "U*"}, Accounts: []string{"media"}, Confirm: notify.ConfirmNever}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Error(diff, err)
-	}
-	for _, bad := range []string{"name", "name=", "name=a name=b", "nome=a", "secret-file=/none/here"} {
-		if _, err := webhookTargets([]string{bad}); err == nil {
-			t.Errorf("%q: no error", bad)
 		}
 	}
 }
