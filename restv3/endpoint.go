@@ -33,10 +33,10 @@ type endpointProperties struct {
 
 // endpointBody is an endpoint; op is the operation that the answer announces,
 // nil for none.
-func endpointBody(acc *account.Account, e *ams.StreamingEndpoint, op *ams.Operation, version string) *arm.Resource {
-	s := e.Settings
+func endpointBody(r *http.Request, acc *account.Account, e *ams.StreamingEndpoint, op *ams.Operation) *arm.Resource {
+	s, version := e.Settings, arm.Version(r)
 	p := endpointProperties{
-		ScaleUnits: e.ScaleUnits, AvailabilitySetName: s.AvailabilitySet, AccessControl: s.Access,
+		ScaleUnits: e.ScaleUnits, AvailabilitySetName: s.AvailabilitySet, AccessControl: accessFor(r, acc, s.Access),
 		MaxCacheAge: s.MaxCacheAge, CustomHostNames: s.CustomHosts, HostName: e.HostName,
 		CDNEnabled: s.CDNEnabled, CDNProvider: s.CDNProvider, CDNProfile: s.CDNProfile,
 		ProvisioningState: arm.Succeeded, ResourceState: string(e.State), CrossSiteAccessPolicies: s.CrossSite,
@@ -64,6 +64,20 @@ func endpointBody(acc *account.Account, e *ams.StreamingEndpoint, op *ams.Operat
 		res.SKU = sku
 	}
 	return res
+}
+
+// accessFor is a as the caller may see it: the keys shared with Akamai are for
+// those who may change them. (AMS showed them to every Reader.)
+func accessFor(r *http.Request, acc *account.Account, a *ams.EndpointAccess) *ams.EndpointAccess {
+	if a == nil || a.Akamai == nil || arm.Authorize(r.Context(), "Microsoft.Media/mediaServices/streamingEndpoints/write", idOf(acc)) == nil {
+		return a
+	}
+	shown := ams.EndpointAccess{IP: a.IP, Akamai: &ams.AkamaiAccess{Keys: []ams.AkamaiKey{}}}
+	for _, k := range a.Akamai.Keys {
+		k.Key = ""
+		shown.Akamai.Keys = append(shown.Akamai.Keys, k)
+	}
+	return &shown
 }
 
 // endpointWrite is the body of a PUT or PATCH.
@@ -127,7 +141,7 @@ func putEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) e
 		return err
 	}
 	endpointOperation(acc, made.Name, op, r).SetHeaders(w.Header(), r)
-	return created(w, r, isNew, endpointBody(acc, made, op, arm.Version(r)))
+	return created(w, r, isNew, endpointBody(r, acc, made, op))
 }
 
 func patchEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -140,7 +154,7 @@ func patchEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request)
 		return err
 	}
 	endpointOperation(acc, e.Name, op, r).SetHeaders(w.Header(), r)
-	return arm.WriteResource(w, r, http.StatusAccepted, endpointBody(acc, e, op, arm.Version(r)))
+	return arm.WriteResource(w, r, http.StatusAccepted, endpointBody(r, acc, e, op))
 }
 
 func deleteEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -191,7 +205,7 @@ func getEndpoint(acc *account.Account, w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	return arm.WriteResource(w, r, http.StatusOK, endpointBody(acc, e, nil, arm.Version(r)))
+	return arm.WriteResource(w, r, http.StatusOK, endpointBody(r, acc, e, nil))
 }
 
 func listEndpoints(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
@@ -204,7 +218,7 @@ func listEndpoints(acc *account.Account, w http.ResponseWriter, r *http.Request)
 		return err
 	}
 	return writeList(w, r, p, es, next, func(e *ams.StreamingEndpoint) *arm.Resource {
-		return endpointBody(acc, e, nil, arm.Version(r))
+		return endpointBody(r, acc, e, nil)
 	})
 }
 

@@ -173,14 +173,18 @@ func patchMediaService(acc *account.Account, w http.ResponseWriter, r *http.Requ
 	return mediaServiceAccepted(acc, w, r, op, http.StatusOK)
 }
 
-// mediaServiceAccepted answers a PUT or PATCH of an account: done with the
-// status for api-versions before 2021-11-01, a long-running operation since.
+// mediaServiceAccepted answers a PUT or PATCH of an account: a long-running
+// operation since api-version 2021-11-01, done before that.
 func mediaServiceAccepted(acc *account.Account, w http.ResponseWriter, r *http.Request, op *ams.Operation, status int) error {
 	if !arm.AtLeast(arm.Version(r), "2021-11-01") {
-		return arm.WriteResource(w, r, status, mediaServiceBody(&acc.Account, nil, arm.Version(r)))
+		op = nil
+	} else {
+		mediaServiceOperation(acc, op, r).SetHeaders(w.Header(), r)
+		if r.Method == http.MethodPatch { // the SDKs take nothing else for it
+			status = http.StatusAccepted
+		}
 	}
-	mediaServiceOperation(acc, op, r).SetHeaders(w.Header(), r)
-	return arm.WriteResource(w, r, http.StatusAccepted, mediaServiceBody(&acc.Account, op, arm.Version(r)))
+	return arm.WriteResource(w, r, status, mediaServiceBody(&acc.Account, op, arm.Version(r)))
 }
 
 // mediaServiceOperation is where clients poll an operation of an account.
