@@ -176,7 +176,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	storageURL := "http://" + at(blobHost, ports.blob)
 
 	// The account, and what works for it.
-	events, err := notifier(c, db, outgoing, log)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	events, err := notifier(c, db, outgoing, registry, log)
 	if err != nil {
 		return err
 	}
@@ -213,8 +215,6 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	}
 
 	// The faces.
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics, err := middleware.NewMetrics(registry)
 	if err != nil {
 		return err
@@ -440,8 +440,8 @@ func tokenProviders(settings []oidcProvider) (all []identity.Provider, err error
 }
 
 // notifier tells the webhooks of the configuration file.
-func notifier(c *config, db *catalog.DB, outgoing dial.Config, log *slog.Logger) (*notify.Notifier, error) {
-	n := notify.Config{Origin: c.Host, Dial: outgoing, Log: log}
+func notifier(c *config, db *catalog.DB, outgoing dial.Config, reg prometheus.Registerer, log *slog.Logger) (*notify.Notifier, error) {
+	n := notify.Config{Origin: c.Host, Dial: outgoing, Metrics: reg, Log: log}
 	for _, w := range c.Webhooks {
 		n.Targets = append(n.Targets, notify.Target{
 			Name: w.Name, URL: w.URL, Schema: notify.Schema(w.Schema), Secret: w.Secret,
