@@ -52,7 +52,7 @@ func (a *Account) CreateOrUpdateAsset(ctx context.Context, name string, in Asset
 	return asset, false, err
 }
 
-// createAsset makes the container, then the asset: see the package comment.
+// createAsset makes the asset and, unless there is one, its container.
 func (a *Account) createAsset(ctx context.Context, name string, in AssetInput) (*ams.Asset, error) {
 	now, by := a.s.now(), caller(ctx)
 	asset := &ams.Asset{
@@ -77,15 +77,17 @@ func (a *Account) createAsset(ctx context.Context, name string, in AssetInput) (
 	if err := a.s.assets.admit(ctx, a, "assets in the account", a.s.Limits.Assets); err != nil {
 		return nil, err
 	}
-	_, err := a.s.Blobs.CreateContainer(ctx, asset.StorageAccount, asset.Container, blob.ContainerOptions{})
-	if err != nil && !errors.Is(err, ams.ErrContainerExists) {
+	container, err := a.s.Blobs.NewContainer(asset.StorageAccount, asset.Container, blob.ContainerOptions{})
+	if err != nil {
 		return nil, err
 	}
-	insert := func(tx *catalog.Tx) error { return tx.InsertAsset(asset) }
-	if err := a.s.Catalog.Update(ctx, insert); err != nil {
-		if in.Container == "" { // nobody else knows its name
-			a.s.Blobs.DeleteContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{})
+	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		if err := tx.InsertContainer(container); err != nil && !errors.Is(err, ams.ErrContainerExists) {
+			return err
 		}
+		return tx.InsertAsset(asset)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return asset, nil

@@ -8,17 +8,24 @@
 // # Crashes
 //
 // Every operation is one transaction of the catalog, so a kill leaves it done
-// or not begun, with three exceptions where bytes or time are involved:
+// or not begun, with two exceptions where bytes or time are involved:
 //
-//   - Creating an asset makes its container first. A kill before the asset is
-//     recorded leaves an empty container that belongs to nobody: a client that
-//     named it adopts it when it tries again.
 //   - Deleting an asset: its locators go first (nothing streams any more), then
 //     the container with its blobs, then the asset itself. A kill in between
 //     leaves the asset listed; deleting it again completes.
-//   - Starting or stopping a streaming endpoint: the new transient state and
-//     the Operation are one transaction, the end of both another. Recover,
-//     called at start, ends what a kill left in progress.
+//   - A long-running operation (on a streaming endpoint, a track, an account):
+//     what it begins and the Operation are one transaction, its end another.
+//     Recover, called at start, ends what a kill left in progress. While one is
+//     pending, another on the same resource is a Conflict.
+//
+// # Streaming endpoints
+//
+// Every endpoint has a host name: the first account's default one the server's
+// own, the others {account}.{domain} and {endpoint}-{account}.{domain}, where
+// domain is localhost unless configured. The host name of a request selects the
+// endpoint, and with it the account: a locator plays at the endpoints of its own
+// account alone. A name that nobody has, such as the address of the machine or
+// of a proxy, stands for the default endpoint of the locator's account.
 //
 // # Invariants
 //
