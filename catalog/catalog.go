@@ -171,7 +171,8 @@ func (db *DB) Note(ctx context.Context, f func(*Tx) error) error {
 // write waits its turn, so that on SQLite writers of one process queue here
 // in order and only those of other processes meet the busy handler. It runs f
 // again after a conflict: a few times in the hope that the others are gone,
-// then with all of them held off.
+// then with all of them held off. A full disk is ams.ErrStorageFull, whatever
+// was to be written: nothing of it is.
 func (db *DB) write(ctx context.Context, pool *sql.DB, f func(*Tx) error) error {
 	select {
 	case db.turn <- struct{}{}:
@@ -182,6 +183,9 @@ func (db *DB) write(ctx context.Context, pool *sql.DB, f func(*Tx) error) error 
 	const hopeful, most = 5, 10
 	for try := 1; ; try++ {
 		err := db.writeOnce(ctx, pool, try > hopeful, f)
+		if err != nil && db.dialect.full(err) {
+			return fmt.Errorf("%w (%w)", ams.ErrStorageFull, err)
+		}
 		if err == nil || try == most || !db.dialect.conflict(err) {
 			return err
 		}

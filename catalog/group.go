@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/openams/openams/ams"
@@ -28,9 +27,8 @@ type member struct {
 
 const maxGroup = 64
 
-// change is Update, perhaps in one transaction with other changes, and with
-// the error that clients of storage see when there is no room for the record.
-// f fails alone, with an *ams.Error; it may run more than once.
+// change is Update, perhaps in one transaction with other changes. f fails
+// alone, with an *ams.Error; it may run more than once.
 func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -46,9 +44,6 @@ func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
 		go db.commitGroups()
 	}
 	<-m.done
-	if m.err != nil && db.dialect.full(m.err) {
-		return fmt.Errorf("%w (%w)", ams.ErrStorageFull, m.err)
-	}
 	return m.err
 }
 
