@@ -123,6 +123,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	if err != nil {
 		return err
 	}
+	delegationKey, err := onceKey(secrets, "delegation.key")
+	if err != nil {
+		return err
+	}
 	sealKey, err := onceKey(secrets, "catalog.key")
 	if err != nil {
 		return err
@@ -244,13 +248,6 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		Location:         firstLocation,
 		LocationName:     "Local",
 		ResourceGroup:    firstGroup,
-		StorageAccounts: func(context.Context) ([]arm.StorageAccount, error) {
-			return []arm.StorageAccount{{
-				Name:         firstStorage,
-				BlobEndpoint: storageURL + "/" + firstStorage + "/",
-				Keys:         [2]string{base64.StdEncoding.EncodeToString(storageKeys[0]), base64.StdEncoding.EncodeToString(storageKeys[1])},
-			}}, nil
-		},
 	}
 	var up atomic.Bool
 	management := arm.LimitAddresses(rate, mount(&up, authority, facts, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
@@ -260,7 +257,16 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		TenantID: folder.TenantID,
 		Log:      log,
 	})))
-	storage := restblob.New(restblob.Config{Store: blobs, Keys: accounts, Bearer: storageTokens{authority}, Log: log})
+	storage := restblob.New(restblob.Config{
+		Store:     blobs,
+		Keys:      accounts,
+		Bearer:    storageTokens{authority, folder},
+		Delegates: storageTokens{authority, folder},
+		Secret:    delegationKey[:],
+		Outgoing:  inputs,
+		Hosts:     []string{at(c.Host, ports.blob), at(c.Host, ports.blobTLS), at(blobHost, ports.blob), at(blobHost, ports.blobTLS)},
+		Log:       log,
+	})
 	streaming := origin.New(origin.Config{
 		Locators: accounts,
 		Blobs:    blobs,
@@ -401,17 +407,6 @@ func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, met
 			v3.ServeHTTP(w, r)
 		}
 	})
-}
-
-// storageTokens lets blob requests carry tokens of our authority.
-type storageTokens struct{ authority *identity.Authority }
-
-func (s storageTokens) CheckStorage(ctx context.Context, token string) (read, write bool, err error) {
-	p, err := s.authority.Check(ctx, identity.Storage, token)
-	if err != nil {
-		return false, false, err
-	}
-	return p.MayMethod(http.MethodGet), p.MayMethod(http.MethodPut), nil
 }
 
 // managementHosts lists every "host:port" of the management listeners: a token
