@@ -57,6 +57,9 @@ func certificates(c *config) (_ *tls.Config, caFile string, err error) {
 		return nil, "", err
 	}
 	names, ips := hostNames(c)
+	if net.ParseIP(c.Host) == nil {
+		names = append(names, "*."+c.Host) // further streaming endpoints are names below ours
+	}
 	if err != nil || !covers(pair.Leaf, names, ips) || pair.Leaf.CheckSignatureFrom(ca.Leaf) != nil {
 		pair, err = makePair(certFile, keyFile, &x509.Certificate{
 			Subject:     pkix.Name{CommonName: c.Host},
