@@ -27,8 +27,8 @@ func assetBody(acc *account.Account, a *ams.Asset) *arm.Resource {
 	}, stamps{a.CreatedBy, a.LastModifiedBy, a.Created, a.LastModified})
 }
 
-// readAsset reads the body of a PUT or PATCH.
-func readAsset(r *http.Request) (account.AssetInput, error) {
+// readAsset reads the body of a PUT or PATCH by readModel or readPatch.
+func readAsset(r *http.Request, read func(*http.Request, string, any) error) (account.AssetInput, error) {
 	var body struct {
 		Properties struct {
 			AlternateID        optional[string] `json:"alternateId"`
@@ -37,7 +37,7 @@ func readAsset(r *http.Request) (account.AssetInput, error) {
 			StorageAccountName string           `json:"storageAccountName"`
 		} `json:"properties"`
 	}
-	if err := arm.ReadJSON(r, &body); err != nil {
+	if err := read(r, "Asset", &body); err != nil {
 		return account.AssetInput{}, err
 	}
 	p := body.Properties
@@ -48,7 +48,7 @@ func readAsset(r *http.Request) (account.AssetInput, error) {
 }
 
 func putAsset(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	in, err := readAsset(r)
+	in, err := readAsset(r, readModel)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func getAsset(acc *account.Account, w http.ResponseWriter, r *http.Request) erro
 }
 
 func patchAsset(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
-	in, err := readAsset(r)
+	in, err := readAsset(r, readPatch)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func listContainerSas(acc *account.Account, w http.ResponseWriter, r *http.Reque
 		Permissions account.ContainerPermission `json:"permissions"`
 		ExpiryTime  date                        `json:"expiryTime"`
 	}
-	if err := arm.ReadJSON(r, &body); err != nil {
+	if err := readModel(r, "ListContainerSasInput", &body); err != nil {
 		return err
 	}
 	urls, err := acc.ContainerSAS(r.Context(), r.PathValue("assetName"), body.Permissions, body.ExpiryTime.time())

@@ -161,6 +161,207 @@ func TestShowModel(t *testing.T) {
 	}
 }
 
+// smallest is a body of m that is taken: what is required, and no more.
+func smallest(m *model) map[string]any {
+	o := map[string]any{}
+	for _, sub := range m.types() {
+		o["@odata.type"] = sub
+		m = m.concrete[strings.ToLower(typeName(sub))]
+		break
+	}
+	for _, x := range m.order {
+		if x.required {
+			o[x.name] = right(x)
+		}
+	}
+	return o
+}
+
+// right is a value of x that is taken.
+func right(x *member) any {
+	var v any
+	switch {
+	case x.model != nil:
+		v = smallest(x.model)
+	case x.enum != nil:
+		v = x.enum[0]
+	default:
+		v = map[string]any{
+			"string": "s", "boolean": true, "int32": 1, "int64": 1, "float": 1, "datetime": "2026-01-01T00:00:00Z",
+			"duration": "PT1S", "position": "1", "uuid": anyID, "base64": "AAAA", "any": 1,
+		}[x.scalar]
+		if x.oneOf != nil {
+			v = x.oneOf[0]
+		}
+	}
+	switch {
+	case x.list:
+		return []any{v}
+	case x.dict:
+		return map[string]any{"k": v}
+	}
+	return v
+}
+
+const anyID = "00000000-0000-0000-0000-000000000001"
+
+// wrong are values of x that are refused, and at which path below it.
+func wrong(x *member) (values []any, below []string) {
+	add := func(v any, at string) { values, below = append(values, v), append(below, at) }
+	at := ""
+	switch {
+	case x.list:
+		add(map[string]any{}, "")
+		add("s", "")
+		add([]any{nil}, "[0]")
+		at = "[0]"
+	case x.dict:
+		add([]any{}, "")
+		add(map[string]any{"k": nil}, ".k")
+		at = ".k"
+	}
+	wrap := func(v any) {
+		switch {
+		case x.list:
+			v = []any{v}
+		case x.dict:
+			v = map[string]any{"k": v}
+		}
+		add(v, at)
+	}
+	switch {
+	case x.scalar == "any":
+	case x.model != nil:
+		wrap([]any{})
+		wrap("s")
+	default:
+		wrap([]any{})
+		wrap(map[string]any{})
+	}
+	switch x.scalar {
+	case "boolean":
+		wrap("true")
+		wrap(1)
+	case "int32", "int64", "float":
+		wrap("1")
+		wrap(true)
+		if x.scalar != "float" {
+			wrap(1.5)
+			wrap(1e30)
+		}
+		if x.scalar == "int32" {
+			wrap(1 << 40)
+		}
+	case "", "any":
+	default:
+		wrap(1)
+		wrap(false)
+	}
+	switch x.scalar {
+	case "datetime", "duration", "position", "uuid":
+		wrap("never")
+	case "base64":
+		wrap("%")
+	}
+	if x.enum != nil {
+		wrap("no such value")
+	}
+	if x.min != nil {
+		wrap(*x.min - 1)
+	}
+	if x.max != nil {
+		wrap(*x.max + 1)
+	}
+	if x.oneOf != nil {
+		wrap(x.oneOf[0] + 1)
+	}
+	return values, below
+}
+
+// TestRefusals refuses, for every property of every model, each kind of wrong
+// value and, where it is required, none: with the path of the property.
+func TestRefusals(t *testing.T) {
+	refused := func(m *model, o map[string]any, at string) {
+		t.Helper()
+		b, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = checkModel(b, m.name, "body")
+		if _, target, _ := refusal(err); target != at {
+			t.Errorf("%s %s: %v at %q, want %q", m.name, b, err, target, at)
+		}
+	}
+	checks := 0
+	for _, m := range schema() {
+		if m.kind == abstractModel {
+			refused(m, map[string]any{}, "body.@odata.type")
+			continue
+		}
+		type place struct {
+			x  *member
+			at string
+		}
+		var places []place
+		for _, x := range m.order {
+			places = append(places, place{x, ""})
+			if x.envelope {
+				for _, y := range x.model.order {
+					places = append(places, place{y, x.name})
+				}
+			}
+		}
+		for _, p := range places {
+			x := p.x
+			if x.readOnly || x.envelope {
+				continue
+			}
+			with := func(v any) map[string]any {
+				o := map[string]any{}
+				if m.kind == typedModel {
+					o["@odata.type"] = discriminator + m.name
+				}
+				for _, y := range m.order {
+					if y.required {
+						o[y.name] = right(y)
+					}
+				}
+				into := o
+				if p.at != "" {
+					into = map[string]any{}
+					o[p.at] = into
+				}
+				if into[x.name] = v; v == nil {
+					delete(into, x.name)
+				}
+				return o
+			}
+			at := "body." + x.name
+			if p.at != "" {
+				at = "body." + p.at + "." + x.name
+			}
+			b, err := json.Marshal(with(right(x)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := checkModel(b, m.name, "body"); err != nil {
+				t.Errorf("%s %s: %v", m.name, b, err)
+			}
+			values, below := wrong(x)
+			for i, v := range values {
+				refused(m, with(v), at+below[i])
+				checks++
+			}
+			if x.required {
+				refused(m, with(nil), at)
+			}
+		}
+	}
+	if checks < 1500 {
+		t.Errorf("%d wrong values only", checks)
+	}
+}
+
 // FuzzCheckModel: whatever is taken has one spelling.
 func FuzzCheckModel(f *testing.F) {
 	names := []string{}
