@@ -313,6 +313,9 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, er
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if stall, ok := errors.AsType[*ffmpeg.StallError](err); ok {
+		return jobErrorf(ams.ServiceTransientError, "ffmpeg made no progress for %v while it encoded %q, and was stopped.", stall.After, src.Name)
+	}
 	fail, ok := errors.AsType[*ffmpeg.Error](err)
 	if !ok {
 		return serviceError(err)

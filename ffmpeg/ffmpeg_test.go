@@ -238,7 +238,7 @@ func FuzzProgress(f *testing.F) {
 				t.Fatalf("%+v after %+v", p, last)
 			}
 			last = p
-		})
+		}, nil)
 		lastEnd(strings.NewReader(s))
 	})
 }

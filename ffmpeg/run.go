@@ -67,21 +67,42 @@ func plain(line string) string {
 
 // Run runs ffmpeg with the given arguments and waits for it. onProgress, which
 // may be nil, is called about twice a second, by the goroutine that called Run.
-// The error is an
-// *Error if ffmpeg failed, ctx's error if ctx ended first.
+// The error is an *Error if ffmpeg failed, a *StallError if it had to be killed
+// because nothing moved any more, ctx's error if ctx ended first.
 //
 // An exit status of 0 does not mean that the output is whole: ffmpeg also exits
 // with 0 after many kinds of damage unless told otherwise (-xerror).
 func (t Tools) Run(ctx context.Context, args []string, onProgress func(Progress)) error {
 	args = append([]string{"-hide_banner", "-nostdin", "-v", "error", "-progress", "pipe:1", "-stats_period", "0.5"}, args...)
-	return t.stream(ctx, t.FFmpeg, args, func(r io.Reader) error {
-		return readProgress(r, onProgress)
+	if t.Stall <= 0 {
+		return t.stream(ctx, t.FFmpeg, args, func(r io.Reader) error {
+			return readProgress(r, onProgress, nil)
+		})
+	}
+	watched, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(t.Stall, func() { cancel(&StallError{After: t.Stall}) })
+	defer stall.Stop()
+	err := t.stream(watched, t.FFmpeg, args, func(r io.Reader) error {
+		return readProgress(r, onProgress, func() { stall.Reset(t.Stall) })
 	})
+	if e, ok := context.Cause(watched).(*StallError); ok && ctx.Err() == nil && err != nil {
+		return e
+	}
+	return err
 }
 
-// readProgress reads key=value lines, blocks of which end with progress=.
-func readProgress(r io.Reader, report func(Progress)) error {
-	var p Progress
+// A StallError is a run of ffmpeg that was killed because nothing moved.
+type StallError struct{ After time.Duration }
+
+func (e *StallError) Error() string { return fmt.Sprintf("ffmpeg made no progress for %v", e.After) }
+
+// readProgress reads key=value lines, blocks of which end with progress=. It
+// calls moved, which may be nil, for each block that tells of more output than
+// the one before.
+func readProgress(r io.Reader, report func(Progress), moved func()) error {
+	var p, last Progress
+	var size, lastSize int64
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		key, value, _ := strings.Cut(lines.Text(), "=")
@@ -94,7 +115,15 @@ func readProgress(r io.Reader, report func(Progress)) error {
 			if us, err := strconv.ParseInt(value, 10, 64); err == nil && us < int64(maxDuration/time.Microsecond) {
 				p.Time = max(p.Time, time.Duration(us)*time.Microsecond)
 			}
+		case "total_size":
+			if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+				size = n
+			}
 		case "progress":
+			if moved != nil && (p != last || size != lastSize) {
+				moved()
+			}
+			last, lastSize = p, size
 			if report != nil {
 				report(p)
 			}

@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,4 +80,34 @@ func having(t *testing.T, arg string) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// TestRunStall: an ffmpeg that neither moves nor ends is killed.
+func TestRunStall(t *testing.T) {
+	script := func(text string) string {
+		path := filepath.Join(t.TempDir(), "ffmpeg")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	err := Tools{FFmpeg: script("echo frame=1\necho progress=continue\nexec sleep 1000\n"), Stall: 200 * time.Millisecond}.Run(t.Context(), nil, nil)
+	if e, ok := errors.AsType[*StallError](err); !ok || e.After != 200*time.Millisecond {
+		t.Errorf("a hanging ffmpeg: %v", err)
+	}
+	// What counts as a move.
+	for _, tt := range []struct {
+		blocks string
+		moves  int
+	}{
+		{"frame=0\nprogress=continue\nframe=0\nprogress=continue\n", 0},
+		{"frame=1\nprogress=continue\nframe=1\nprogress=continue\nframe=2\nprogress=end\n", 2},
+		{"total_size=N/A\nprogress=continue\ntotal_size=5\nprogress=continue\n", 1},
+		{"out_time_us=40000\nprogress=continue\nout_time_us=40000\nprogress=continue\n", 1},
+	} {
+		moves := 0
+		if err := readProgress(strings.NewReader(tt.blocks), nil, func() { moves++ }); err != nil || moves != tt.moves {
+			t.Errorf("%q: %d moves, %v, want %d", tt.blocks, moves, err, tt.moves)
+		}
+	}
 }

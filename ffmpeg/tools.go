@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // Tools are the programs to run.
@@ -13,12 +14,19 @@ type Tools struct {
 	FFmpeg  string // path of ffmpeg
 	FFprobe string // path of ffprobe
 	Nice    int    // added to the niceness of ffmpeg, so that serving goes before encoding; 0 leaves it
+	// Stall is how long Run lets ffmpeg show no progress, in time, frames or
+	// bytes, before it kills it; 0 is for ever. Find sets DefaultStall.
+	Stall time.Duration
 }
+
+// DefaultStall is more than the slowest frame of the slowest encoder takes, and
+// than reading on to the start of a clip does.
+const DefaultStall = 5 * time.Minute
 
 // Find looks for both programs. An empty name stands for "ffmpeg" or "ffprobe"
 // in the search path.
 func Find(ffmpeg, ffprobe string) (Tools, error) {
-	t := Tools{FFmpeg: ffmpeg, FFprobe: ffprobe}
+	t := Tools{FFmpeg: ffmpeg, FFprobe: ffprobe, Stall: DefaultStall}
 	for _, p := range []struct {
 		path *string
 		name string
@@ -41,9 +49,9 @@ var needs = []struct {
 	option string
 	names  []string
 }{
-	{"-encoders", []string{"libx264", "aac"}},
-	{"-filters", []string{"scale", "fps", "bwdif", "zscale", "tonemap", "aresample", "join", "split", "setsar"}},
-	{"-muxers", []string{"mp4", "null"}},
+	{"-encoders", []string{"libx264", "libx265", "aac", "ac3", "mjpeg", "png"}},
+	{"-filters", []string{"scale", "fps", "bwdif", "zscale", "tonemap", "aresample", "join", "split", "setsar", "crop", "pad", "transpose", "fade", "select", "thumbnail", "tile"}},
+	{"-muxers", []string{"mp4", "mpegts", "image2", "null"}},
 }
 
 // Check runs ffmpeg to learn its version and returns an error that names
