@@ -35,6 +35,11 @@ func listOptions(q *request) (o blob.ListOptions, include []string, err error) {
 	for _, v := range q.query["include"] {
 		include = append(include, strings.Split(strings.ToLower(v), ",")...)
 	}
+	for _, v := range include {
+		if !slices.Contains(includes, v) {
+			return o, nil, bad("InvalidQueryParameterValue", "include names something that lists do not have: '%s'.", v)
+		}
+	}
 	o.Snapshots = slices.Contains(include, "snapshots")
 	if o.Snapshots && o.Delimiter != "" {
 		return o, nil, bad("InvalidQueryParameterValue", "Snapshots are listed without a delimiter.")
@@ -42,6 +47,11 @@ func listOptions(q *request) (o blob.ListOptions, include []string, err error) {
 	o.Uncommitted = slices.Contains(include, "uncommittedblobs")
 	return o, include, nil
 }
+
+// includes are the words of Azure for what a list may tell besides; of those
+// that openams does not keep, nothing is told.
+var includes = []string{"", "copy", "deleted", "deletedwithversions", "immutabilitypolicy", "legalhold", "metadata", "permissions",
+	"snapshots", "system", "tags", "uncommittedblobs", "versions"}
 
 // listHead writes what every list starts with.
 func (b *xmlWriter) listHead(q *request, o blob.ListOptions) {

@@ -154,6 +154,11 @@ func (s *server) serve(w *response, r *http.Request) error {
 	if err := s.authorize(q, op); err != nil {
 		return err
 	}
+	for _, name := range []string{"x-ms-encryption-key", "x-ms-encryption-scope"} {
+		if q.Header.Get(name) != "" { // to ignore it would store in the clear what the client thinks sealed
+			return unserved("encryption by the client's keys or scopes")
+		}
+	}
 	if err := op.run(s, w, q); err != nil {
 		return q.leaseFault(err)
 	}
