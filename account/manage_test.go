@@ -16,9 +16,12 @@ func TestSweep(t *testing.T) {
 	for _, tt := range []struct {
 		keep time.Duration
 		at   time.Duration // after the end
+		jobs int
 		left int
 	}{
-		{0, 90*24*time.Hour - time.Minute, 601}, {0, 90*24*time.Hour + time.Minute, 1}, {time.Hour, 2 * time.Hour, 1}, {-1, 1000 * 24 * time.Hour, 601},
+		{0, 90*24*time.Hour - time.Minute, 3, 3}, {0, 90*24*time.Hour + time.Minute, 3, 1},
+		{time.Hour, 2 * time.Hour, 601, 1}, // more than one transaction deletes
+		{-1, 1000 * 24 * time.Hour, 3, 3},
 	} {
 		now := time.Now()
 		clock := func() time.Time { return now }
@@ -32,9 +35,8 @@ func TestSweep(t *testing.T) {
 		if _, _, err := a.CreateOrUpdateTransform(ctx, "t", account.TransformInput{Outputs: []ams.TransformOutput{{Preset: preset}}}); err != nil {
 			t.Fatal(err)
 		}
-		// More than one transaction deletes.
 		err := db.Update(ctx, func(tx *catalog.Tx) error {
-			for i := range 601 {
+			for i := range tt.jobs {
 				name := fmt.Sprint("j", i)
 				err := tx.InsertJob(&ams.Job{Account: a.ID, Transform: "t", Name: name, ID: name, Priority: ams.Normal,
 					Tasks: []ams.Task{{ID: name + "-0", Preset: preset, Priority: ams.Normal, Asset: "a"}}})
@@ -52,7 +54,7 @@ func TestSweep(t *testing.T) {
 		}
 		now = now.Add(tt.at + time.Second)
 		n, err := s.Sweep(ctx)
-		if err != nil || int(n) != 601-tt.left {
+		if err != nil || int(n) != tt.jobs-tt.left {
 			t.Errorf("keep %v, after %v: deleted %d, %v", tt.keep, tt.at, n, err)
 		}
 		jobs, _, err := a.Jobs(ctx, "t", catalog.Query{})

@@ -246,6 +246,8 @@ func TestJobSubmission(t *testing.T) {
 			"BadRequest", "properties.input.files[0]", "Only blobs in the container root are supported, not paths in the file name."},
 		{"device", input(`{"@odata.type":"#Microsoft.Media.JobInputAsset","assetName":"in","files":["a.mp4","CON.mp4"]}`), "BadRequest", "properties.input.files[1]", "NTFS"},
 		{"no input", `{"properties":{"outputs":[{"@odata.type":"#Microsoft.Media.JobOutputAsset","assetName":"out"}]}}`, "BadRequest", "properties.input", ""},
+		{"no input type", input(`{"assetName":"in"}`), "BadRequest", "properties.input.@odata.type", "missing"},
+		{"foreign input type", input(`{"@odata.type":"#Foo"}`), "BadRequest", "properties.input.@odata.type", "'#Foo'"},
 		{"input type", input(`{"@odata.type":"#Microsoft.Media.JobInputTape"}`), "BadRequest", "properties.input.@odata.type", "JobInputTape"},
 		{"http", http(`"files":["http://h/a.mp4"]`), "BadRequest", "properties.input.files[0]", "https"},
 		{"ftp base", http(`"baseUri":"ftp://h","files":["a.mp4"]`), "BadRequest", "properties.input.files[0]", "https"},

@@ -12,7 +12,7 @@ import (
 // Config is what the face needs of the server. All but Log are required.
 type Config struct {
 	Accounts *account.Server
-	Facts    *arm.Facts       // the subscription, group and tenant there are; nil StorageAccounts: those of Accounts
+	Facts    *arm.Facts       // the subscription, group and tenant there are; New sets its StorageAccounts
 	Tokens   arm.TokenChecker // bearer tokens of the management audience
 	TenantID string           // named in the challenge of a 401
 	Log      *slog.Logger     // nil: slog.Default()
@@ -22,9 +22,7 @@ type Config struct {
 // /tenants. Every request needs a bearer token.
 func New(c Config) http.Handler {
 	a := &api{accounts: c.Accounts, facts: c.Facts}
-	if c.Facts.StorageAccounts == nil {
-		c.Facts.StorageAccounts = storageOf(c.Accounts)
-	}
+	c.Facts.StorageAccounts = storageOf(c.Accounts)
 	rt := arm.NewRouter(arm.RouterConfig{Log: c.Log, Fault: fault, Location: c.Facts.Location})
 	c.Facts.Register(rt)
 	a.registerStorage(rt)
