@@ -186,7 +186,7 @@ func page(b *testing.B, db *catalog.DB, q catalog.Query) {
 	})
 }
 
-// calls reports the 99th percentile of f's time.
+// calls reports percentiles of f's time.
 func calls(b *testing.B, f func() error) {
 	var took []time.Duration
 	for b.Loop() {
@@ -197,5 +197,7 @@ func calls(b *testing.B, f func() error) {
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	for _, p := range []int{50, 99} {
+		b.ReportMetric(float64(took[len(took)*p/100].Microseconds())/1000, fmt.Sprintf("p%d-ms", p))
+	}
 }

@@ -24,5 +24,7 @@
 // over: until a new attempt passes the best one before it, progress stands.
 //
 // Any number of queues in any number of processes may share a catalog. The
-// clock is the catalog's.
+// clock is the catalog's, so the clocks of machines that share one differ by
+// seconds at most: by more than a lease, and live workers are taken for dead.
+// Even then no task ends twice.
 package jobqueue
