@@ -12,6 +12,7 @@ type operation struct {
 	resource         string
 	write            bool // by bearer token: needs the right to write
 	public           bool // may be read without a signature if the container says so
+	refused          bool // Azure has it, openams has not
 	run              func(s *server, w http.ResponseWriter, q *request) error
 }
 
@@ -159,6 +160,6 @@ func blobOperation(q *request, get bool, comp string) operation {
 // refused is an operation of Azure that openams has not: it still asks who is
 // calling, so that strangers learn nothing.
 func refused(what string) operation {
-	return operation{service: "racwdlxytmefopi", account: "racwdlxytmefopi", resource: "sco", write: true,
+	return operation{service: "racwdlxytmefopi", account: "racwdlxytmefopi", resource: "sco", write: true, refused: true,
 		run: func(*server, http.ResponseWriter, *request) error { return unserved(what) }}
 }
