@@ -34,24 +34,18 @@ func (a *Account) ContentKeys(ctx context.Context, locator string) (keys []*ams.
 	return keys, err
 }
 
-// KeyIDs are the content keys of some locators, by locator and without their
-// values.
-func (a *Account) KeyIDs(ctx context.Context, locators ...*ams.StreamingLocator) (map[string][]*ams.ContentKey, error) {
-	all := map[string][]*ams.ContentKey{}
-	err := a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		for _, l := range locators {
-			keys, err := tx.LocatorKeys(l.ID)
-			if err != nil {
-				return err
-			}
-			for _, k := range keys {
-				k.Value = nil
-			}
-			all[l.ID] = keys
-		}
-		return nil
+// KeyIDs are the content keys of some locators, by StreamingLocator.ID and
+// without their values.
+func (a *Account) KeyIDs(ctx context.Context, locators ...*ams.StreamingLocator) (keys map[string][]*ams.ContentKey, err error) {
+	var ids []string
+	for _, l := range locators {
+		ids = append(ids, l.ID)
+	}
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		keys, err = tx.KeyIDs(ids)
+		return err
 	})
-	return all, err
+	return keys, err
 }
 
 // contentKeys makes the keys of a new locator: one for every place that its

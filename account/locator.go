@@ -25,6 +25,10 @@ type LocatorRequest struct {
 	Filters          []string     // of the account or the asset
 }
 
+// maxAlternativeMedia bounds an alternativeMediaId, in bytes. AMS documents
+// no bound; it is a part of URLs.
+const maxAlternativeMedia = 2048
+
 // CreateLocator publishes an asset. Locators are immutable: a second one of
 // the name is Exists, unless it asks for exactly the same, which is taken as
 // the retry of a lost answer. So is the guid of another locator of the server.
@@ -44,6 +48,12 @@ func (a *Account) CreateLocator(ctx context.Context, name string, r LocatorReque
 			return nil, ams.Invalidf("properties.streamingLocatorId", "'%s' is not a GUID.", r.ID)
 		}
 		r.ID = id
+	}
+	if len(r.AlternativeMedia) > maxAlternativeMedia {
+		return nil, ams.Invalidf("properties.alternativeMediaId", "alternativeMediaId is longer than %d bytes.", maxAlternativeMedia)
+	}
+	if len(r.Filters) > a.s.Limits.Filters {
+		return nil, ams.Invalidf("properties.filters", "A streaming locator may name at most %d filters.", a.s.Limits.Filters)
 	}
 	if err := checkKeys(r.ContentKeys); err != nil {
 		return nil, err

@@ -147,6 +147,9 @@ func (p *StreamingPolicy) Validate() error {
 	if err := ValidateName("streaming policy", p.Name); err != nil {
 		return err
 	}
+	if len(p.Body) > maxPolicySize {
+		return Invalidf("properties", "The streaming policy is larger than %d bytes.", maxPolicySize)
+	}
 	p.Protocols = map[Scheme][]Protocol{}
 	any := false
 	for _, s := range Schemes() {

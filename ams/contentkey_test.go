@@ -143,6 +143,10 @@ func TestContentKeyPolicyValidate(t *testing.T) {
 	if p.Validate() == nil {
 		t.Error("31 options are taken")
 	}
+	p = policyWith(clearKey, `{"@odata.type":"#Microsoft.Media.ContentKeyPolicyOpenRestriction","x":"`+strings.Repeat("x", maxPolicySize)+`"}`)
+	if p.Validate() == nil {
+		t.Error("options without bound are taken")
+	}
 	p.Options = nil
 	if p.Validate() == nil {
 		t.Error("no option is taken")

@@ -25,8 +25,13 @@ type ContentKeyPolicy struct {
 	LastModifiedBy string
 }
 
-// MaxContentKeyPolicyOptions bounds the options of a policy (documented).
-const MaxContentKeyPolicyOptions = 30
+// Bounds of a content key policy. AMS documents that of the options; the
+// others keep a page of policies small.
+const (
+	MaxContentKeyPolicyOptions = 30
+	maxPolicySize              = 128 << 10 // bytes of all options, and of the body of a streaming policy
+	maxPolicyDescription       = 4096      // bytes
+)
 
 // A ContentKeyPolicyOption is one way to a key. Configuration (what is
 // delivered) and Restriction (to whom) are objects in the v3 spelling, with
@@ -140,8 +145,15 @@ func (p *ContentKeyPolicy) Validate() error {
 	if len(p.Options) > MaxContentKeyPolicyOptions {
 		return Invalidf("properties.options", "A content key policy may have at most %d options.", MaxContentKeyPolicyOptions)
 	}
+	if len(p.Description) > maxPolicyDescription {
+		return Invalidf("properties.description", "The description is longer than %d bytes.", maxPolicyDescription)
+	}
+	size := 0
 	for i := range p.Options {
 		o, at := &p.Options[i], fmt.Sprintf("properties.options[%d]", i)
+		if size += len(o.Name) + len(o.Configuration) + len(o.Restriction); size > maxPolicySize {
+			return Invalidf(at, "The options of the content key policy are larger than %d bytes.", maxPolicySize)
+		}
 		if len(o.Configuration) == 0 {
 			return Invalidf(at+".configuration", "The option has no configuration.")
 		}

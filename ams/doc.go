@@ -1,6 +1,7 @@
 // Package ams holds the nouns of a media services account and the rules that
-// make them valid: Account, Asset, Transform, Job, StreamingLocator,
-// StreamingPolicy, StreamingEndpoint, and the storage nouns under an asset.
+// make them valid: Account, Asset, Transform, Job, StreamingLocator, ContentKey,
+// StreamingPolicy, ContentKeyPolicy, StreamingEndpoint, and the storage nouns
+// under an asset.
 //
 // REST v2 (OData) and REST v3 (Resource Manager) are two views of these
 // values: a rule both obey belongs here, a spelling only one uses belongs in

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/filter"
@@ -146,6 +148,26 @@ var contentKeys = table[contentKeyRow]{
 // inserted.
 func (tx *Tx) LocatorKeys(locatorID string) ([]*ams.ContentKey, error) {
 	return tx.contentKeys("WHERE locator = ? ORDER BY seq", locatorID)
+}
+
+// KeyIDs are the content keys of some locators, by locator, without their
+// values.
+func (tx *Tx) KeyIDs(locatorIDs []string) (map[string][]*ams.ContentKey, error) {
+	keys := map[string][]*ams.ContentKey{}
+	for ids := range slices.Chunk(locatorIDs, 500) { // placeholders of one statement
+		args := make([]any, len(ids))
+		for i, id := range ids {
+			args[i] = id
+		}
+		err := contentKeys.each(tx, func(_ int64, row *contentKeyRow) error {
+			keys[row.Locator] = append(keys[row.Locator], &row.ContentKey)
+			return nil
+		}, "WHERE locator IN (?"+strings.Repeat(", ?", len(ids)-1)+") ORDER BY seq", args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // ContentKeys are all content keys with an id: the same key of several

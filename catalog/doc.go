@@ -1,6 +1,7 @@
 // Package catalog keeps the records of the server in SQL: accounts, storage
-// accounts, assets, transforms, jobs with their tasks, streaming locators,
-// policies and endpoints, long-running operations, and the blob index.
+// accounts, assets, transforms, jobs with their tasks, streaming locators and
+// their content keys, streaming and content key policies, endpoints,
+// long-running operations, and the blob index.
 //
 // A table per noun has typed columns for what is filtered, sorted or joined
 // and one JSON column, rest, for everything else; a noun's file declares the

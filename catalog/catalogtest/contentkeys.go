@@ -57,6 +57,10 @@ func testContentKeys(f *fixture) {
 	f.view(func(tx *catalog.Tx) error {
 		f.same(q, must(tx.ContentKeyPolicy("acc1", "Q")))
 		f.same(keys, must(tx.LocatorKeys("loc-l")))
+		byLocator := must(tx.KeyIDs([]string{"loc-m", "none", "loc-l"}))
+		if l := byLocator["loc-l"]; len(byLocator) != 2 || len(l) != 2 || l[0].Scheme != ams.CENC || l[0].Value != nil || len(byLocator["loc-m"]) != 1 {
+			f.Errorf("ids of keys: %v", byLocator)
+		}
 		if all := must(tx.ContentKeys("kid")); len(all) != 3 || all[2].Locator != "loc-m" {
 			f.Errorf("keys of one id: %v", all)
 		}
