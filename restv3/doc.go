@@ -8,6 +8,11 @@
 // by a test. An operation without a handler answers 501 after authentication
 // and permission.
 //
+// models.json lists the models of what clients write, with types, enums,
+// ranges and discriminators. readModel and readPatch check bodies against it,
+// so that handlers decode what is right and spelled in one way; showModel
+// spells for old api-versions.
+//
 // Resource Manager itself (paths, api-version, envelope, errors, paging) is
 // arm beneath this package. What an operation does is account's business;
 // tokens are identity's.
