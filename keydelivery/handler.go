@@ -70,6 +70,19 @@ func New(c Config) *Handler {
 	return &Handler{c, newTokens(c.Fetch, c.Now)}
 }
 
+// Mount returns a handler that serves what lies below /keys, and leaves the rest
+// to next: key delivery on the port of a streaming endpoint.
+func (h *Handler) Mount(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := strings.ToLower(r.URL.Path)
+		if path == "/keys" || strings.HasPrefix(path, "/keys/") {
+			h.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // A refusal is an answer other than a key, which the caller may read.
 type refusal struct {
 	status int
