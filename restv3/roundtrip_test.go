@@ -437,3 +437,23 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestLayerTypes: the layers of codecs named their type until 2021-11-01, and
+// either spelling is taken.
+func TestLayerTypes(t *testing.T) {
+	w := newWorld(t, nil)
+	const old, recent = `{"@odata.type":"#Microsoft.Media.H264Layer","bitrate":1000000}`, `{"bitrate":1000000}`
+	body := func(layer string) string {
+		return `{"properties":{"outputs":[{"preset":{"@odata.type":"#Microsoft.Media.StandardEncoderPreset","codecs":[
+			{"@odata.type":"#Microsoft.Media.H264Video","layers":[` + layer + `]}],
+			"formats":[{"@odata.type":"#Microsoft.Media.Mp4Format","filenamePattern":"{Basename}{Extension}"}]}}]}}`
+	}
+	for _, sent := range []string{old, recent} {
+		w.do("PUT", "/transforms/t?api-version=2021-06-01", body(sent))
+		for version, want := range map[string]string{"2018-07-01": old, "2021-06-01": old, "2021-11-01": recent, "2022-08-01": recent} {
+			if a := w.want(200, "GET", "/transforms/t?api-version="+version, ""); !strings.Contains(a.body, "["+want+"]") {
+				t.Errorf("%s of %s: %s", version, sent, a.body)
+			}
+		}
+	}
+}
