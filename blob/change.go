@@ -47,7 +47,7 @@ func (s *Store) Delete(ctx context.Context, account, container, name string, con
 // Remove is Delete for blobs that may have snapshots.
 func (s *Store) Remove(ctx context.Context, account, container, name string, o DeleteOptions) error {
 	var old []ams.Extent
-	staged, err := s.records.DeleteBlob(ctx, account, container, name, func(b *ams.Blob, snapshots []*ams.Blob) (base bool, gone []string, err error) {
+	choose := func(b *ams.Blob, snapshots []*ams.Blob) (base bool, gone []string, err error) {
 		old = nil
 		if o.Snapshot == "" {
 			if err := o.If.CheckChange(b, s.now()); err != nil && !errors.Is(err, ErrCopyPending) {
@@ -72,6 +72,11 @@ func (s *Store) Remove(ctx context.Context, account, container, name string, o D
 			return false, nil, ams.ErrBlobNotFound
 		}
 		return base, gone, nil
+	}
+	var staged []ams.Block
+	err := s.freeing(func() (err error) {
+		staged, err = s.records.DeleteBlob(ctx, account, container, name, choose)
+		return err
 	})
 	if err != nil {
 		return err

@@ -66,8 +66,12 @@ func (s *Store) UpdateContainer(ctx context.Context, account, name string, chang
 
 // DeleteContainer removes a container and all its blobs.
 func (s *Store) DeleteContainer(ctx context.Context, account, name string, cond Conditions) error {
-	files, err := s.records.DeleteContainer(ctx, account, name, func(c *ams.Container) error {
-		return cond.CheckContainer(c, true, s.now())
+	var files []string
+	err := s.freeing(func() (err error) {
+		files, err = s.records.DeleteContainer(ctx, account, name, func(c *ams.Container) error {
+			return cond.CheckContainer(c, true, s.now())
+		})
+		return err
 	})
 	if err != nil {
 		return err

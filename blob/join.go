@@ -43,6 +43,7 @@ func (s *Store) Run(ctx context.Context) error {
 	hourly := time.NewTicker(time.Hour)
 	defer hourly.Stop()
 	defer s.stopCopies()
+	s.hold()
 	s.expire(ctx)
 	s.joinAll(ctx)
 	for {
@@ -51,6 +52,7 @@ func (s *Store) Run(ctx context.Context) error {
 			return nil
 		case <-s.joins:
 		case <-hourly.C:
+			s.hold()
 			s.expire(ctx)
 		}
 		s.joinAll(ctx)

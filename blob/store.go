@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc64"
 	"log/slog"
@@ -20,6 +21,15 @@ type Options struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	BlockLife time.Duration // how long a staged block waits for its commit; 0: 7 days
+	Room      Room          // nil: a full disk may refuse deletions too
+}
+
+// Room is space held back for deletions from a full disk.
+type Room interface {
+	// Keep holds it back, again if need be.
+	Keep() error
+	// Release gives it up, and reports whether there was any.
+	Release() bool
 }
 
 // A Store keeps the containers and blobs of every storage account.
@@ -38,6 +48,9 @@ type Store struct {
 	doomed   map[string]bool     // pinned files to remove when the last pin goes
 	removals uint64              // counts calls that removed something
 	copies   map[string]*copying // that run, by id
+
+	makingRoom sync.Mutex
+	room       Room
 }
 
 // New makes a Store over records and the driver's files.
@@ -48,6 +61,7 @@ func New(records Records, driver Driver, o Options) *Store {
 		log:     o.Log,
 		now:     o.Now,
 		life:    o.BlockLife,
+		room:    o.Room,
 		crc:     NewCRC(),
 		joins:   make(chan struct{}, 1),
 		pins:    make(map[string]int),
@@ -181,4 +195,36 @@ func utf16Len(s string) (n int) {
 		n += utf16.RuneLen(r)
 	}
 	return n
+}
+
+// freeing runs what frees space. Should there be no room for its record, it
+// gets what was held back.
+func (s *Store) freeing(f func() error) error {
+	err := f()
+	if s.room == nil || !errors.Is(err, ams.ErrStorageFull) {
+		return err
+	}
+	s.makingRoom.Lock()
+	defer s.makingRoom.Unlock()
+	if s.room.Release() {
+		err = f()
+		s.keepRoom() // of what is free now
+	}
+	return err
+}
+
+// hold is keepRoom for the background.
+func (s *Store) hold() {
+	s.makingRoom.Lock()
+	defer s.makingRoom.Unlock()
+	s.keepRoom()
+}
+
+func (s *Store) keepRoom() {
+	if s.room == nil {
+		return
+	}
+	if err := s.room.Keep(); err != nil {
+		s.log.Warn("blob: there is no room to hold back for deletions", "err", err)
+	}
 }

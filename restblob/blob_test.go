@@ -74,6 +74,7 @@ type endpoint struct {
 	keys     keys
 	users    users
 	outgoing restblob.Outgoing
+	room     blob.Room
 	clock    atomic.Int64 // how far the store's clock is ahead, in ns
 }
 
@@ -123,7 +124,7 @@ func (e *endpoint) start(t testing.TB) *endpoint {
 		}
 		return time.Now().Add(time.Duration(e.clock.Load()))
 	}
-	e.store = openStore(t, e.dir, blob.Options{Now: now})
+	e.store = openStore(t, e.dir, blob.Options{Now: now, Room: e.room})
 	e.server = httptest.NewServer(restblob.New(restblob.Config{
 		Store: e.store, Keys: &e.keys, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},
 		Delegates: &e.users, Secret: []byte("secret"), Outgoing: e.outgoing, Origins: []string{"https://portal.example"},

@@ -2,6 +2,7 @@ package restblob_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/openams/openams/blob"
+	"github.com/openams/openams/blob/disk"
 )
 
 // A full disk is a clean refusal, and works again once there is room.
@@ -65,6 +67,47 @@ func TestFullDisk(t *testing.T) {
 	}
 	if got, err := download(bb.BlobClient(), nil); err != nil || !bytes.Equal(got, append(random(350_000), random(350_000)...)) {
 		t.Errorf("after a join that failed: %v", err)
+	}
+}
+
+// A folder filled to the last byte can be emptied by those who use it.
+func TestFullFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Skipf("needs the right to mount a small file system: %v", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	room := disk.NewReserve(filepath.Join(dir, "reserve"), 4<<20)
+	e := &endpoint{dir: dir, room: room}
+	e.start(t)
+	if err := room.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	c := e.container(t, "videos")
+	if _, err := c.NewBlockBlobClient("f").Upload(ctx, body(random(1_000_000)), nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(dir, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+	for i := range 200 { // the log of the database may have a page left
+		if _, err := c.NewBlockBlobClient(fmt.Sprint(i)).StageBlock(ctx, "AAAA", body([]byte("x")), nil); err != nil {
+			wantCode(t, "a block", err, 507, "InsufficientStorage")
+			break
+		}
+	}
+	if _, err := c.NewBlockBlobClient("f").Delete(ctx, nil); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if _, err := c.NewBlockBlobClient("g").Upload(ctx, body(random(100_000)), nil); err != nil {
+		t.Errorf("a blob in its place: %v", err)
 	}
 }
 
