@@ -209,9 +209,15 @@ func (h *Handler) key(w http.ResponseWriter, q *request) error {
 const exposed = "Server, Date, Content-Length, x-ms-request-id, WWW-Authenticate"
 
 // allowOrigins lets players of every origin ask: access is by token, never by
-// cookie.
+// cookie. dash.js asks with credentials as soon as there is an Authorization
+// header, and browsers take no "*" for an answer to that.
 func allowOrigins(hd http.Header, r *http.Request) {
 	hd.Set("Access-Control-Allow-Origin", "*")
+	if origin := r.Header.Get("Origin"); origin != "" {
+		hd.Set("Access-Control-Allow-Origin", origin)
+		hd.Set("Access-Control-Allow-Credentials", "true")
+		hd.Add("Vary", "Origin")
+	}
 	if r.Method != http.MethodOptions {
 		hd.Set("Access-Control-Expose-Headers", exposed)
 		return

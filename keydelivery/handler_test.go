@@ -127,7 +127,11 @@ func (s *stand) ask(method, target string, body string, headers ...string) *http
 	}
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)
-	if res := w.Result(); res.Header.Get("Access-Control-Allow-Origin") != "*" || res.Header.Get("Cache-Control") != "no-store" {
+	want := "*"
+	if o := r.Header.Get("Origin"); o != "" {
+		want = o
+	}
+	if res := w.Result(); res.Header.Get("Access-Control-Allow-Origin") != want || res.Header.Get("Cache-Control") != "no-store" {
 		s.Errorf("%s %s: headers %v", method, target, res.Header)
 	}
 	return w.Result()

@@ -43,8 +43,8 @@ func (p *Protection) ContentProtection(r *packager.Rendition) string {
 	if p.Systems.ClearKey != nil {
 		line(`<ContentProtection schemeIdUri="urn:uuid:%s" value="ClearKey1.0">%s</ContentProtection>`,
 			guid(clearKeyID), laurl(p.Systems.ClearKey(key.id), ` Lic_type="EME-1.0"`))
-		line(`<ContentProtection schemeIdUri="urn:uuid:%s"><cenc:pssh>%s</cenc:pssh></ContentProtection>`,
-			guid(commonID), encode(commonPSSH(key.id)))
+		// The common pssh is in init segments alone: dash.js 5 takes one in the
+		// manifest for another system, which it gives preference and fails with.
 	}
 	return b.String()
 }
