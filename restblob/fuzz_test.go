@@ -1,13 +1,18 @@
 package restblob
 
 import (
+	"bytes"
 	"encoding/xml"
+	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/blob"
 )
 
@@ -120,4 +125,75 @@ func TestCultureOrder(t *testing.T) {
 		}
 	}
 	t.Errorf("%q is none of %q", want, got)
+}
+
+func FuzzConditions(f *testing.F) {
+	f.Add(`"0x1", W/"2"`, "*", "Sun, 22 Nov 2026 01:00:00 GMT", guidSeed)
+	f.Add(",,", `"`, "yesterday", "")
+	f.Fuzz(func(t *testing.T, match, none, since, lease string) {
+		h := http.Header{"If-Match": {match}, "If-None-Match": {none}, "If-Modified-Since": {since}, "X-Ms-Lease-Id": {lease}}
+		c, err := conditions(h)
+		if err != nil {
+			return
+		}
+		if c.Lease != "" && len(c.Lease) != 36 {
+			t.Fatalf("%q is a lease id", c.Lease)
+		}
+		for _, tag := range append(c.IfMatch, c.IfNoneMatch...) {
+			if tag == "" || strings.Contains(tag, ",") {
+				t.Fatalf("%q is an entity tag", tag)
+			}
+		}
+	})
+}
+
+const guidSeed = "11111111-1111-4111-8111-111111111111"
+
+// Canonical texts name every header and parameter once, whatever they hold.
+func FuzzSharedKey(f *testing.F) {
+	f.Add("x-ms-meta-a_b", "two  spaces", "comp", "list", "2026-06-06")
+	f.Add("X-MS-", "\n", "COMP", "a,b", "")
+	f.Fuzz(func(t *testing.T, header, value, name, text, version string) {
+		r := &http.Request{Method: "GET", Header: http.Header{header: {value}, "X-Ms-Date": {"now"}}}
+		query := url.Values{name: {text}, "b": {"2", "1"}}
+		texts := sharedKeyTexts(r, "acct", "/acct/c", query, version)
+		if len(texts) == 0 || len(texts) > 4 {
+			t.Fatalf("%d texts", len(texts))
+		}
+		for _, s := range append(texts, liteTexts(r, "acct", "/acct/c", query)...) {
+			if !strings.HasPrefix(s, "GET\n") || !strings.Contains(s, "x-ms-date:now\n") || !strings.Contains(s, "/acct/acct/c") {
+				t.Fatalf("%q", s)
+			}
+		}
+	})
+}
+
+func FuzzStructured(f *testing.F) {
+	f.Add([]byte("\x01\x2c\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01\x00\x01\x00\x05\x00\x00\x00\x00\x00\x00\x00hello"), int64(5))
+	f.Add([]byte{1}, int64(-1))
+	f.Fuzz(func(t *testing.T, message []byte, size int64) {
+		r := &http.Request{Header: http.Header{"X-Ms-Structured-Body": {structuredMark}, "X-Ms-Structured-Content-Length": {strconv.FormatInt(size, 10)}},
+			Body: io.NopCloser(bytes.NewReader(message)), ContentLength: -1}
+		body, n, err := structuredBody(&request{Request: r}, 1<<20)
+		if err != nil {
+			return
+		}
+		if got, err := io.ReadAll(body); err == nil && (int64(len(got)) != n || len(got) > len(message)) {
+			t.Fatalf("%d bytes, said %d, of a message of %d", len(got), n, len(message))
+		}
+	})
+}
+
+func FuzzServiceXML(f *testing.F) {
+	f.Add(`<Cors><CorsRule><AllowedOrigins>*</AllowedOrigins><AllowedMethods>GET</AllowedMethods></CorsRule></Cors>`, "x-ms-*, content-type", "X-Ms-Version")
+	f.Fuzz(func(t *testing.T, origins, list, name string) {
+		rule := ams.CORSRule{AllowedOrigins: origins, AllowedMethods: list}
+		if checkRules([]ams.CORSRule{rule}) == nil && listed(list, name) && !slices.Contains(corsMethods, name) {
+			t.Fatalf("%q is a method of %q", name, list)
+		}
+		if headerListed("", name) {
+			t.Fatalf("%q is in an empty list", name)
+		}
+		allListed(list, name)
+	})
 }
