@@ -20,7 +20,7 @@ const (
 type Principal struct {
 	ID          string       `json:"id"`              // object id, a GUID: the oid of tokens
 	AppID       string       `json:"appId,omitempty"` // client id, a GUID; of a person: of the program that acts for them
-	TenantID    string       `json:"-"`               // of the data folder
+	TenantID    string       `json:"-"`               // of the data folder; empty: another authority's, whose object ids are not ours
 	Name        string       `json:"name"`
 	Kind        Kind         `json:"kind"`
 	Assignments []Assignment `json:"assignments"`

@@ -181,11 +181,11 @@ func (p *provider) check(ctx context.Context, bearer string) (*Principal, error)
 	}
 	var raw map[string]any
 	var c struct {
-		Exp, Nbf                         *jwt.NumericDate
-		OID, Sub, TID, IDTyp, AZP, AppID string
-		Client                           string `json:"client_id"`
-		Username                         string `json:"preferred_username"`
-		UPN, Email, Name, AppName        string
+		Exp, Nbf                    *jwt.NumericDate
+		OID, Sub, IDTyp, AZP, AppID string
+		Client                      string `json:"client_id"`
+		Username                    string `json:"preferred_username"`
+		UPN, Email, Name, AppName   string
 	}
 	if token.Claims(&raw) != nil || token.Claims(&c) != nil || c.Exp == nil || c.Sub == "" && c.OID == "" {
 		return nil, &TokenError{Reason: Malformed, Msg: "The access token is invalid."}
@@ -202,7 +202,7 @@ func (p *provider) check(ctx context.Context, bearer string) (*Principal, error)
 			"The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences '%s'.", clip(got), strings.Join(p.Audiences, "','"))}
 	}
 	who := &Principal{
-		ID: first(c.OID, c.Sub), AppID: first(c.AZP, c.AppID, c.Client), TenantID: c.TID, Kind: User,
+		ID: first(c.OID, c.Sub), AppID: first(c.AZP, c.AppID, c.Client), Kind: User,
 		Name: first(c.Username, c.UPN, c.Email, c.Name, c.Sub),
 	}
 	if c.IDTyp == typeApp {

@@ -71,7 +71,7 @@ func TestProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.ID != "object-1" || p.AppID != "app-1" || p.Name != "bob@contoso.com" || p.Kind != User || p.TenantID != other.folder.TenantID ||
+	if p.ID != "object-1" || p.AppID != "app-1" || p.Name != "bob@contoso.com" || p.Kind != User || p.TenantID != "" ||
 		!slices.Equal(p.Assignments, []Assignment{{Reader, "/subscriptions/s"}}) {
 		t.Errorf("%+v", p)
 	}

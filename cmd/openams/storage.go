@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/openams/openams/identity"
@@ -21,13 +21,26 @@ func (s storageTokens) CheckStorage(ctx context.Context, token string) (read, wr
 	if err != nil {
 		return false, false, err
 	}
-	return p.MayMethod(http.MethodGet), p.MayMethod(http.MethodPut), nil
+	read, write = s.rights(p)
+	return read, write, nil
+}
+
+// rights is what p may do with the blobs of every storage account. A role on
+// one media services account, or on one storage account, gives none: its
+// assets are opened by listContainerSas.
+func (s storageTokens) rights(p *identity.Principal) (read, write bool) {
+	const blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
+	all := "/subscriptions/" + s.folder.SubscriptionID + "/resourceGroups/" + firstGroup
+	return p.May(blobs+"read", all), p.May(blobs+"write", all)
 }
 
 func (s storageTokens) StorageUser(ctx context.Context, token string) (object, tenant string, err error) {
 	p, err := s.authority.Check(ctx, identity.Storage, token)
 	if err != nil {
 		return "", "", err
+	}
+	if p.TenantID == "" {
+		return "", "", errors.New("a principal of another authority has no rights here but those in its tokens")
 	}
 	return p.ID, p.TenantID, nil
 }
@@ -37,7 +50,8 @@ func (s storageTokens) StorageRights(ctx context.Context, object, tenant string)
 		return false, false, fmt.Errorf("tenant %s is not ours", tenant)
 	}
 	if person, err := s.folder.Person(ctx, object); err == nil {
-		return person.MayMethod(http.MethodGet), person.MayMethod(http.MethodPut), nil
+		read, write = s.rights(&person.Principal)
+		return read, write, nil
 	}
 	principals, err := s.folder.Principals()
 	if err != nil {
@@ -45,7 +59,8 @@ func (s storageTokens) StorageRights(ctx context.Context, object, tenant string)
 	}
 	for _, p := range principals {
 		if strings.EqualFold(p.ID, object) {
-			return p.MayMethod(http.MethodGet), p.MayMethod(http.MethodPut), nil
+			read, write = s.rights(p)
+			return read, write, nil
 		}
 	}
 	return false, false, fmt.Errorf("there is no principal %s", object)
