@@ -9,12 +9,13 @@
 //	fmp4    init segments and fragment headers
 //	ts      MPEG-2 transport stream fragments
 //	smooth, dash, hls   a Format each protocol: a small table over the model
+//	protect a Format with encrypted segments, and what manifests say of them
 //	formats the list of all of them, by the names that URLs use
 //
-// The package knows no HTTP, URL, disk, key or policy. Media is touched through
-// an io.ReaderAt only when a Segment is written; planning one needs the index
-// alone. Live input, filters and protection are not its business yet: a filter
-// will be a Presentation with fewer tracks, protection a transform of a Segment.
+// The packages know no HTTP, URL, disk or policy, and but for protect no key.
+// Media is touched through an io.ReaderAt only when a Segment is written; planning
+// one needs the index alone. Live input and filters are not its business yet: a
+// filter will be a Presentation with fewer tracks.
 //
 // # Times
 //
