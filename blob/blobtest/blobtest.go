@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, o blob.Options) *blob.Store) {
 		{"Conditions", conditions}, {"CreateOnly", createOnly}, {"Blocks", blocks}, {"BlockRules", blockRules},
 		{"Repeated", repeated}, {"Join", join}, {"Expiry", expiry}, {"OldReaders", oldReaders},
 		{"Refused", refused}, {"PutFile", putFile}, {"Mixed", mixed},
+		{"Leases", leases}, {"Snapshots", snapshots}, {"Copies", copies},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &suite{ctx: context.Background()}
