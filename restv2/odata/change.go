@@ -67,8 +67,11 @@ func (s *Server) readInsert(c *call, t *target) (*Insert, error) {
 // create makes an entity and answers with it.
 func (s *Server) create(c *call, in *Insert) (*response, *Result, error) {
 	h, ok := s.c.Sets[in.Set.Name].(Creator)
-	if !ok || !in.Set.allows(http.MethodPost) {
+	if !in.Set.allows(http.MethodPost) {
 		return nil, nil, wrongMethod(in.Set, http.MethodPost)
+	}
+	if !ok {
+		return nil, nil, notServed(in.Set, http.MethodPost)
 	}
 	if err := s.finish(in); err != nil {
 		return nil, nil, err
@@ -105,8 +108,11 @@ func (s *Server) created(c *call, set *EntitySet, result *Result) (*response, er
 
 func (s *Server) merge(c *call, t *target) (*response, error) {
 	h, ok := s.c.Sets[t.set.Name].(Updater)
-	if t.many || !ok || !t.set.allows(c.method) {
+	if t.many || !t.set.allows(c.method) {
 		return nil, wrongMethod(t.set, "MERGE")
+	}
+	if !ok {
+		return nil, notServed(t.set, c.method)
 	}
 	if err := s.allow(c, "MERGE", t.set.Name); err != nil {
 		return nil, err
@@ -128,8 +134,11 @@ func (s *Server) merge(c *call, t *target) (*response, error) {
 
 func (s *Server) delete(c *call, t *target) (*response, error) {
 	h, ok := s.c.Sets[t.set.Name].(Deleter)
-	if t.many || !ok || !t.set.allows(c.method) {
+	if t.many || !t.set.allows(c.method) {
 		return nil, wrongMethod(t.set, c.method)
+	}
+	if !ok {
+		return nil, notServed(t.set, c.method)
 	}
 	if err := s.allow(c, http.MethodDelete, t.set.Name); err != nil {
 		return nil, err
@@ -156,7 +165,10 @@ func (s *Server) done(_ *call, result *Result) *response {
 func (s *Server) changeLinks(c *call, t *target) (*response, error) {
 	source := t.parent.set
 	h, ok := s.c.Sets[source.Name].(Linker)
-	if !ok || !t.nav.Links {
+	if t.nav.Links && !ok {
+		return nil, NotServed("Changing the links '" + t.nav.Name + "'")
+	}
+	if !t.nav.Links {
 		return nil, Errorf(http.StatusMethodNotAllowed, "The links '%s' of the entity set '%s' cannot be changed.", t.nav.Name, source.Name)
 	}
 	if err := s.allow(c, "MERGE", source.Name); err != nil {

@@ -6,8 +6,8 @@
 // What there is to serve is data, a Model. What serves it are the handlers of
 // a Config, one per entity set and function, each of which implements as much
 // of Reader, Creator, Updater, Deleter, Navigator and Linker as the set
-// allows. A set of the Model without a handler answers 501, and the service
-// document and $metadata leave it out.
+// allows. What the Model has and no handler serves answers 501, and the
+// service document and $metadata leave it out.
 //
 // Who is calling is not its business; nor are the rules of an asset or a job.
 // A Server is to be wrapped in whatever checks tokens, which can answer in

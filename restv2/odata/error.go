@@ -46,6 +46,12 @@ func (m *Model) noProperty(name, typ string) *Error {
 		clip(name), m.Namespace, typ)
 }
 
+// notServed is the answer for a method that AMS took and the handler of the
+// set does not.
+func notServed(s *EntitySet, method string) *Error {
+	return NotServed("The HTTP method '" + clip(method) + "' for the entity set '" + s.Name + "'")
+}
+
 func wrongMethod(s *EntitySet, method string) *Error {
 	e := Errorf(http.StatusMethodNotAllowed, "The HTTP method '%s' is not allowed for the entity set '%s'.", clip(method), s.Name)
 	if method == "MERGE" && slices.Contains(s.Methods, "POST") {

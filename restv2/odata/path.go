@@ -76,6 +76,9 @@ func parseSegment(s string) (segment, error) {
 	if !ok {
 		return segment{name: s}, nil
 	}
+	if name == "" {
+		return segment{}, badSegment(s)
+	}
 	inner, ok := strings.CutSuffix(strings.TrimSpace(rest), ")")
 	if !ok {
 		return segment{}, badSegment(s)

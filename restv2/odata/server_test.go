@@ -295,7 +295,7 @@ func TestWriteError(t *testing.T) {
 	for accept, want := range map[string]string{
 		"application/json":               `{"odata.error":{"code":"","message":{"lang":"en-US","value":"no token"}}}`,
 		"application/json;odata=verbose": `{"error":{"code":"","message":{"lang":"en-US","value":"no token"}}}`,
-		"": `<?xml version="1.0" encoding="utf-8"?><m:error xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata"><m:code /><m:message xml:lang="en-US">no token</m:message></m:error>`,
+		"":                               `<?xml version="1.0" encoding="utf-8"?><m:error xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata"><m:code /><m:message xml:lang="en-US">no token</m:message></m:error>`,
 	} {
 		r := httptest.NewRequest("GET", "/api/Assets", nil)
 		r.Header.Set("Accept", accept)
@@ -330,6 +330,19 @@ func TestServedAlone(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	if got := ask(s, "GET", asset+"/ContentKeys", ""); got.Code != 501 {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+	c.Sets = map[string]odata.Reader{"Files": struct{ odata.Reader }{w.sets["Files"]}}
+	reading, err := odata.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"MERGE", "DELETE"} {
+		if got := ask(reading, method, "/api/Files('x')", ""); got.Code != 501 {
+			t.Errorf("%s: %d %s", method, got.Code, got.Body)
+		}
+	}
+	if got := ask(reading, "POST", "/api/Files", `{"Name":"x","ParentAssetId":"y"}`); got.Code != 501 {
 		t.Errorf("%d %s", got.Code, got.Body)
 	}
 	for name, c := range map[string]odata.Config{
