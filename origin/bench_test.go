@@ -46,37 +46,68 @@ func BenchmarkRequests(b *testing.B) {
 					s.put(name, ours(b, media(b)[name]))
 				}
 			}
-			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer conn.Close()
-			in := bufio.NewReader(conn)
-			request := fmt.Sprintf("GET /%s/%s HTTP/1.1\r\nHost: x\r\n\r\n", s.locator, bm.path)
-			one := func() int64 {
-				io.WriteString(conn, request)
-				res, err := http.ReadResponse(in, nil)
-				if err != nil || res.StatusCode != 200 {
-					b.Fatal(res, err)
-				}
-				n, err := io.Copy(io.Discard, res.Body)
-				if err != nil {
-					b.Fatal(err)
-				}
-				return n
-			}
-			one()
-			var sent int64
-			before := cpu()
-			for b.Loop() {
-				sent += one()
-			}
-			seconds := b.Elapsed().Seconds()
-			b.ReportMetric(float64(b.N)/seconds, "requests/s")
-			b.ReportMetric(float64(sent)/1e6/seconds, "MB/s")
-			b.ReportMetric((cpu()-before).Seconds()*1e6/float64(b.N), "cpu-us/request") // client included
+			s.measure(b, bm.path)
 		})
 	}
+}
+
+// BenchmarkProtected is BenchmarkRequests under encryption.
+func BenchmarkProtected(b *testing.B) {
+	segment := "film.ism/QualityLevels(600000)/Fragments(video=60000000,format=m3u8-cmaf"
+	for _, bm := range []struct{ name, path string }{
+		{"manifest", "film.ism/manifest(format=mpd-time-csf,encryption=cenc)"},
+		{"manifest-token", "film.ism/manifest(format=mpd-time-csf,encryption=cenc)?token=" + strings.Repeat("t", 500)},
+		{"segment-clear", segment + ")"},
+		{"segment-cenc", segment + ",encryption=cenc)"},
+		{"segment-cbcs", segment + ",encryption=cbcs-aapl)"},
+		{"segment-cbc-kept", segment + ",encryption=cbc)"},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			s, _, guarded := newShielded(b, everything, allKeys()...)
+			s.handler.c.Changes = func() uint64 { return 1 }
+			s.handler.titles.changes = s.handler.c.Changes
+			for _, name := range []string{"film_180.mp4", "film_360.mp4"} {
+				s.put(name, ours(b, media(b)[name]))
+			}
+			if strings.Contains(bm.path, "encryption") {
+				s.locator = guarded
+			}
+			s.measure(b, bm.path)
+		})
+	}
+}
+
+// measure asks for a path again and again.
+func (s *stage) measure(b *testing.B, path string) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	request := fmt.Sprintf("GET /%s/%s HTTP/1.1\r\nHost: x\r\n\r\n", s.locator, path)
+	one := func() int64 {
+		io.WriteString(conn, request)
+		res, err := http.ReadResponse(in, nil)
+		if err != nil || res.StatusCode != 200 {
+			b.Fatal(res, err)
+		}
+		n, err := io.Copy(io.Discard, res.Body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return n
+	}
+	one()
+	var sent int64
+	before := cpu()
+	for b.Loop() {
+		sent += one()
+	}
+	seconds := b.Elapsed().Seconds()
+	b.ReportMetric(float64(b.N)/seconds, "requests/s")
+	b.ReportMetric(float64(sent)/1e6/seconds, "MB/s")
+	b.ReportMetric((cpu()-before).Seconds()*1e6/float64(b.N), "cpu-us/request") // client included
 }
 
 // ours is a file in the layout of our encoder.
