@@ -41,5 +41,5 @@ need-demo:
 	@.ci/need ffmpeg ffprobe
 
 need-test:
-	@.ci/need ffmpeg ffprobe chromium node npm az nginx wrk
+	@.ci/need ffmpeg ffprobe chromium node npm az nginx wrk postgresql
 	@cd e2e/js && { test node_modules/.package-lock.json -nt package-lock.json || npm ci --no-audit --no-fund; }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/parsers/yaml"
@@ -24,6 +25,9 @@ import (
 // three (OPENAMS_HTTPS_PORT is --https-port is https-port).
 type config struct {
 	Data          string   `koanf:"data"`
+	Role          string   `koanf:"role"`
+	Shared        string   `koanf:"shared"`
+	Database      string   `koanf:"database"`
 	Listen        string   `koanf:"listen"`
 	Host          string   `koanf:"host"`
 	HTTPSPort     int      `koanf:"https-port"`
@@ -42,9 +46,19 @@ type config struct {
 	RedirectURLs  []string `koanf:"redirect-url"`
 	RateLimit     float64  `koanf:"rate-limit"`
 
+	KeepJobs time.Duration `koanf:"keep-jobs"`
+
+	KeyDeliveryURL string `koanf:"key-delivery-url"`
+	PlayReadyURL   string `koanf:"playready-license-url"`
+	WidevineURL    string `koanf:"widevine-license-url"`
+	FairPlayURL    string `koanf:"fairplay-license-url"`
+
 	// In the file alone: lists of structures make no good flags.
 	Webhooks  []webhook      `koanf:"-"`
 	Providers []oidcProvider `koanf:"-"`
+
+	// Headers for the licence servers, which may hold secrets: in the file alone.
+	PlayReadyHeaders, WidevineHeaders, FairPlayHeaders map[string]string `koanf:"-"`
 }
 
 // A webhook is told of jobs (docs/events.md).
@@ -70,6 +84,9 @@ type oidcProvider struct {
 func serverFlags(f *pflag.FlagSet) {
 	f.String("data", "", "data folder; made when missing")
 	f.String("config", "", "YAML `FILE` with the same names as these flags")
+	f.String("role", "all", "all, or worker: only encode for a server with the same --database")
+	f.String("shared", "", "data folder of the server that a --role worker works for")
+	f.String("database", "", "postgres://… URL for the records; empty: SQLite in the data folder (better in OPENAMS_DATABASE or the file: the URL holds a password)")
 	f.String("listen", "127.0.0.1", "address to listen on; 0.0.0.0 for every interface")
 	f.String("host", "localhost", "host name that clients use, for certificates and published URLs")
 	f.Int("https-port", 8443, "management API, tokens; TLS (0: any free port, as for all ports)")
@@ -85,6 +102,11 @@ func serverFlags(f *pflag.FlagSet) {
 	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from")
 	f.StringSlice("redirect-url", nil, "URL that a sign-in page may return to, besides those of this machine")
 	f.Float64("rate-limit", 0, "management calls per second of one caller (0: 1000; negative: no limit)")
+	f.String("key-delivery-url", "", "URL of key delivery that manifests name; empty: /keys where the manifest was asked for")
+	f.String("playready-license-url", "", "PlayReady licence server to forward authorised requests to; {ContentKeyId} is replaced")
+	f.String("widevine-license-url", "", "the same for Widevine")
+	f.String("fairplay-license-url", "", "the same for FairPlay")
+	f.Duration("keep-jobs", 90*24*time.Hour, "how long the records of ended jobs are kept (negative: for ever)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "auto", "text, json, or auto: text on a terminal")
 }
@@ -106,12 +128,19 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
 			return nil, fmt.Errorf("configuration file %s: %w", path, err)
 		}
+		structured := map[string]any{
+			"webhooks": &c.Webhooks, "oidc-providers": &c.Providers,
+			"playready-license-headers": &c.PlayReadyHeaders,
+			"widevine-license-headers":  &c.WidevineHeaders,
+			"fairplay-license-headers":  &c.FairPlayHeaders,
+		}
 		for _, key := range k.Keys() {
-			if key = strings.ReplaceAll(key, "\x00", "."); !known(key) && key != "webhooks" && key != "oidc-providers" {
+			key, _, _ = strings.Cut(key, "\x00") // what is below is checked with the structure
+			if structured[key] == nil && !known(key) {
 				return nil, fmt.Errorf("configuration file %s: unknown key %q", path, key)
 			}
 		}
-		for key, into := range map[string]any{"webhooks": &c.Webhooks, "oidc-providers": &c.Providers} {
+		for key, into := range structured {
 			strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{Result: into, TagName: "koanf", ErrorUnused: true}}
 			if err := k.UnmarshalWithConf(key, into, strict); err != nil {
 				return nil, fmt.Errorf("configuration file %s: %s: %w", path, key, err)
@@ -161,6 +190,21 @@ func (c *config) validate() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fmt.Errorf("--tls-cert and --tls-key belong together")
+	}
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		return fmt.Errorf("--database is not a postgres:// URL")
+	}
+	switch c.Role {
+	case "all":
+		if c.Shared != "" {
+			return fmt.Errorf("--shared is for --role worker; a server of all roles has its own --data")
+		}
+	case "worker":
+		if c.Shared == "" || c.Database == "" {
+			return fmt.Errorf("--role worker needs --shared DIR and --database URL, those of the server that it works for")
+		}
+	default:
+		return fmt.Errorf("--role %q is not all or worker", c.Role)
 	}
 	if c.Workers < 0 || c.Workers > 256 {
 		return fmt.Errorf("--workers %d is not between 0 and 256", c.Workers)

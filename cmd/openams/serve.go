@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,14 +23,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openams/openams/account"
-	"github.com/openams/openams/blob"
-	"github.com/openams/openams/blob/disk"
 	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/dial"
 	"github.com/openams/openams/encoder"
-	"github.com/openams/openams/ffmpeg"
 	"github.com/openams/openams/identity"
 	"github.com/openams/openams/jobqueue"
+	"github.com/openams/openams/keydelivery"
 	"github.com/openams/openams/middleware"
 	"github.com/openams/openams/notify"
 	"github.com/openams/openams/origin"
@@ -55,7 +52,11 @@ func serveCommand() *cobra.Command {
 		Long: `serve runs the management API, blob storage, streaming and the encoder on one
 data folder, which it makes when it is missing. DIR/endpoints.json tells clients
 all they need. Every flag is also a variable (--https-port: OPENAMS_HTTPS_PORT)
-and a key of the YAML file that --config names.`,
+and a key of the YAML file that --config names.
+
+With --database the records are in PostgreSQL, and more machines can encode:
+  openams serve --role worker --data OWN --shared DIR --database URL
+where DIR is the data folder of the server, for its keys and the stored bytes.`,
 		Args: cobra.NoArgs,
 	}
 	serverFlags(cmd.Flags())
@@ -67,6 +68,9 @@ and a key of the YAML file that --config names.`,
 		log, err := newLogger(c, cmd.ErrOrStderr())
 		if err != nil {
 			return err
+		}
+		if c.Role == "worker" {
+			return work(cmd.Context(), c, log)
 		}
 		return serve(cmd.Context(), c, log, func(e *endpoints) { summary(cmd.OutOrStdout(), e, c.Data) })
 	}
@@ -89,19 +93,12 @@ func summary(w io.Writer, e *endpoints, data string) {
 // serve runs a server until ctx ends. ready is told once every listener
 // accepts connections.
 func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoints)) (err error) {
-	lock, err := openData(c.Data)
+	lock, scratch, err := openFolder(c)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	scratch, indexes := filepath.Join(c.Data, "scratch"), filepath.Join(c.Data, "cache", "index")
-	err = errors.Join(
-		removeEndpoints(c.Data),
-		os.RemoveAll(scratch), // of a killed server
-		os.MkdirAll(scratch, 0o700),
-		os.MkdirAll(indexes, 0o700),
-	)
-	if err != nil {
+	if err := removeEndpoints(c.Data); err != nil {
 		return err
 	}
 
@@ -127,20 +124,11 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	if err != nil {
 		return err
 	}
-	sealKey, err := onceKey(secrets, "catalog.key")
-	if err != nil {
-		return err
-	}
-	db, err := catalog.Open(ctx, catalog.Config{Path: filepath.Join(c.Data, "openams.db"), Key: sealKey})
+	db, blobs, err := openStore(ctx, c, c.Data, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	driver, err := disk.New(filepath.Join(c.Data, "blobs"))
-	if err != nil {
-		return err
-	}
-	blobs := blob.New(db, driver, blob.Options{Log: log})
 	if recovered, err := blobs.Recover(ctx); err != nil {
 		return err
 	} else {
@@ -148,14 +136,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	}
 
 	// The outside: ffmpeg, HTTP inputs, ports.
-	tools, err := ffmpeg.Find(c.FFmpeg, c.FFprobe)
+	tools, err := findTools(ctx, c, log)
 	if err != nil {
 		return err
-	}
-	if found, err := tools.Check(ctx); err != nil {
-		return err
-	} else {
-		log.Debug("ffmpeg found", "path", tools.FFmpeg, "version", found)
 	}
 	outgoing, err := dialConfig(c.InputHosts)
 	if err != nil {
@@ -197,6 +180,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		Supports:      encoder.Supported,
 		SupportsInput: encoder.SupportedInput,
 		CheckURL:      inputs.Check,
+		KeepJobs:      c.KeepJobs,
 		Log:           log,
 	})
 	defer accounts.Close()
@@ -272,10 +256,21 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		Blobs:    blobs,
 		Changes:  db.Changes,
 		Observe:  observe(registry),
-		IndexDir: indexes,
-		Log:      log,
+		Keys:     accounts,
+
+		KeyDelivery: c.KeyDeliveryURL,
+		IndexDir:    filepath.Join(c.Data, "cache", "index"),
+		Log:         log,
 	})
 	defer streaming.Close()
+	keys := keydelivery.New(keydelivery.Config{
+		Keys:      accounts,
+		Fetch:     dial.New(discoveryDial(outgoing)),
+		PlayReady: keydelivery.LicenceServer{URL: c.PlayReadyURL, Header: c.PlayReadyHeaders},
+		Widevine:  keydelivery.LicenceServer{URL: c.WidevineURL, Header: c.WidevineHeaders},
+		FairPlay:  keydelivery.LicenceServer{URL: c.FairPlayURL, Header: c.FairPlayHeaders},
+		Log:       log,
+	})
 	quiet := func(r *http.Request) bool {
 		return r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics"
 	}
@@ -287,28 +282,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		ports.http:      server("management", management),
 		ports.blob:      server("blob", storage),
 		ports.blobTLS:   server("blob", storage),
-		ports.streaming: server("origin", streaming),
+		ports.streaming: server("origin", keys.Mount(streaming)),
 	}
 
 	// Run.
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	background := make(chan error, c.Workers+2)
-	go func() { background <- blobs.Run(working) }()
-	go func() { background <- events.Run(working) }()
-	for i := range c.Workers {
-		w := encoder.NewWorker(encoder.WorkerConfig{
-			Name:    fmt.Sprintf("worker-%d", i+1),
-			Queue:   queue,
-			Assets:  accounts,
-			Blobs:   blobs,
-			Inputs:  inputs,
-			Tools:   tools,
-			Scratch: scratch,
-			Log:     log,
-		})
-		go func() { background <- w.Run(working) }()
-	}
+	background := startAll(working, append(workers(c, "worker", scratch, queue, accounts, blobs, inputs, tools, log),
+		blobs.Run, events.Run, accounts.Run)...)
 	https, blobTLS := "https://"+at(c.Host, ports.https), "https://"+at(blobHost, ports.blobTLS)
 	e := &endpoints{
 		Management:           https,
@@ -351,11 +332,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	up.Store(false)
 	err = errors.Join(err, removeEndpoints(c.Data))
 	stopWork()
-	for range cap(background) {
-		if workErr := <-background; workErr != nil && !errors.Is(workErr, context.Canceled) {
-			err = errors.Join(err, workErr)
-		}
-	}
+	err = errors.Join(err, background())
 	log.Info("stopped")
 	return err
 }
@@ -444,6 +421,12 @@ func notifier(c *config, db *catalog.DB, outgoing dial.Config, reg prometheus.Re
 		})
 	}
 	return notify.New(db, n)
+}
+
+// discoveryDial bounds what the documents of token issuers may be.
+func discoveryDial(c dial.Config) dial.Config {
+	c.MaxBytes = 1 << 20
+	return c
 }
 
 // dialConfig reads --allow-input-host.

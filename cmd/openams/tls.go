@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -57,23 +59,53 @@ func certificates(c *config) (_ *tls.Config, caFile string, err error) {
 		return nil, "", err
 	}
 	names, ips := hostNames(c)
-	if net.ParseIP(c.Host) == nil {
-		names = append(names, "*."+c.Host) // further streaming endpoints are names below ours
-	}
 	if err != nil || !covers(pair.Leaf, names, ips) || pair.Leaf.CheckSignatureFrom(ca.Leaf) != nil {
-		pair, err = makePair(certFile, keyFile, &x509.Certificate{
-			Subject:     pkix.Name{CommonName: c.Host},
-			DNSNames:    names,
-			IPAddresses: ips,
-			NotAfter:    time.Now().AddDate(2, 0, 0), // clients refuse longer ones
-			KeyUsage:    x509.KeyUsageDigitalSignature,
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		}, &ca)
+		pair, err = makePair(certFile, keyFile, serverCertificate(c.Host, names, ips), &ca)
 		if err != nil {
 			return nil, "", err
 		}
 	}
-	return tlsConfig(pair), caFile, nil
+	config := tlsConfig(pair)
+	below := &namesBelow{domain: "." + strings.ToLower(c.Host), ca: &ca, made: map[string]*tls.Certificate{}}
+	config.GetCertificate = below.certificate
+	return config, caFile, nil
+}
+
+// namesBelow makes certificates for names below the server's own, as further
+// streaming endpoints have ("vod-openams.localhost"). A wildcard would not do:
+// OpenSSL takes none for a name of one label such as localhost.
+type namesBelow struct {
+	domain string // with a leading dot
+	ca     *tls.Certificate
+
+	mu   sync.Mutex
+	made map[string]*tls.Certificate
+}
+
+// maxNamesBelow bounds the certificates that strangers can make us keep.
+const maxNamesBelow = 1000
+
+// certificate gives none for other names, so that the server's own is used.
+func (n *namesBelow) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := strings.ToLower(hello.ServerName)
+	label, ok := strings.CutSuffix(name, n.domain)
+	if !ok || label == "" || len(label) > 63 || strings.ContainsAny(label, ".*") {
+		return nil, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if pair := n.made[name]; pair != nil {
+		return pair, nil
+	}
+	if len(n.made) >= maxNamesBelow {
+		clear(n.made)
+	}
+	pair, err := issue(serverCertificate(name, []string{name}, nil), n.ca)
+	if err != nil {
+		return nil, err
+	}
+	n.made[name] = &pair
+	return &pair, nil
 }
 
 func tlsConfig(pair tls.Certificate) *tls.Config {
@@ -128,17 +160,29 @@ func loadPair(certFile, keyFile string) (tls.Certificate, error) {
 	return pair, nil
 }
 
-// makePair makes a key and a certificate signed by ca, or by itself when ca
-// is nil. The key is written first: a certificate without its key would stop
-// the next start.
-func makePair(certFile, keyFile string, template *x509.Certificate, ca *tls.Certificate) (tls.Certificate, error) {
+// serverCertificate is what a certificate of the server says; its CN is at
+// most 64 bytes (RFC 5280), which DNS names may exceed.
+func serverCertificate(name string, names []string, ips []net.IP) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:     pkix.Name{CommonName: name[:min(len(name), 64)]},
+		DNSNames:    names,
+		IPAddresses: ips,
+		NotAfter:    time.Now().AddDate(2, 0, 0), // clients refuse longer ones
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+}
+
+// issue makes a key and a certificate for it, signed by ca, or by itself when
+// ca is nil.
+func issue(template *x509.Certificate, ca *tls.Certificate) (pair tls.Certificate, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, err
+		return pair, err
 	}
 	template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return tls.Certificate{}, err
+		return pair, err
 	}
 	template.NotBefore = time.Now().Add(-time.Hour)
 	parent, signer := template, any(key)
@@ -147,23 +191,31 @@ func makePair(certFile, keyFile string, template *x509.Certificate, ca *tls.Cert
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
 	if err != nil {
-		return tls.Certificate{}, err
+		return pair, err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	leaf, err := x509.ParseCertificate(der)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
+}
+
+// makePair is issue, kept in two files. The key is written first: a
+// certificate without its key would stop the next start.
+func makePair(certFile, keyFile string, template *x509.Certificate, ca *tls.Certificate) (tls.Certificate, error) {
+	pair, err := issue(template, ca)
 	if err != nil {
-		return tls.Certificate{}, err
+		return pair, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		return pair, err
 	}
 	// A pair half written by a killed process is made again: remove the
 	// certificate, so that the next start finds none.
 	if err := os.Remove(certFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return tls.Certificate{}, err
+		return pair, err
 	}
 	err = writePrivate(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
 	if err != nil {
-		return tls.Certificate{}, err
+		return pair, err
 	}
-	if err := writePrivate(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
-		return tls.Certificate{}, err
-	}
-	return loadPair(certFile, keyFile)
+	return pair, writePrivate(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
 }
