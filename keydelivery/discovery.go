@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ const (
 type discovery struct {
 	fetch Fetcher
 	now   func() time.Time
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	issuers map[string]*issuer // by URL of the document
@@ -45,8 +47,8 @@ type issuer struct {
 	err   error // of the last try
 }
 
-func newDiscovery(fetch Fetcher, now func() time.Time) *discovery {
-	return &discovery{fetch: fetch, now: now, issuers: map[string]*issuer{}}
+func newDiscovery(fetch Fetcher, now func() time.Time, log *slog.Logger) *discovery {
+	return &discovery{fetch: fetch, now: now, log: log, issuers: map[string]*issuer{}}
 }
 
 // keys returns the keys of a document that a token with the key id kid may be
@@ -69,6 +71,8 @@ func (d *discovery) keys(ctx context.Context, url, kid string) ([]crypto.PublicK
 		var set []jose.JSONWebKey
 		if set, i.err = d.read(ctx, url); i.err == nil {
 			i.set, i.read = set, now
+		} else {
+			d.log.Warn("keydelivery: the keys of an issuer cannot be fetched", "document", url, "err", i.err)
 		}
 		found = i.find(kid)
 	}

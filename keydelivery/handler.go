@@ -67,7 +67,7 @@ func New(c Config) *Handler {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	return &Handler{c, newTokens(c.Fetch, c.Now)}
+	return &Handler{c, newTokens(c.Fetch, c.Now, c.Log)}
 }
 
 // Mount returns a handler that serves what lies below /keys, and leaves the rest

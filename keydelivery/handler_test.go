@@ -451,6 +451,10 @@ func TestDiscovery(t *testing.T) {
 	mu.Unlock()
 	s.now = s.now.Add(2 * time.Hour)
 	get(fresh(two, jwt.SigningMethodES256, "two"), 200, "") // old keys are better than none
+	open := *rules
+	open.Issuer = ""
+	s.grants[otherKid] = []account.KeyGrant{grantOf(otherKid, value, option(ams.ClearKeyConfiguration, &open))}
+	s.want(s.ask("GET", "/?kid="+otherKid, "", "Authorization", "Bearer "+fresh(two, jwt.SigningMethodES256, "two")), 403, "no issuer")
 	s.h.tokens.discovery.fetch = nil
 	get(fresh(two, jwt.SigningMethodES256, "two"), 503, "")
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/big"
 	"net/http"
@@ -113,8 +114,8 @@ type uses struct {
 	expires time.Time
 }
 
-func newTokens(fetch Fetcher, now func() time.Time) *tokens {
-	return &tokens{now: now, discovery: newDiscovery(fetch, now), uses: map[usedToken]*uses{}}
+func newTokens(fetch Fetcher, now func() time.Time, log *slog.Logger) *tokens {
+	return &tokens{now: now, discovery: newDiscovery(fetch, now, log), uses: map[usedToken]*uses{}}
 }
 
 // check proves a token against the rules, for the key with the id kid.
@@ -153,6 +154,10 @@ var (
 )
 
 func (t *tokens) checkJWT(ctx context.Context, rules *ams.TokenRules, text string) (*token, error) {
+	if rules.Discovery != "" && rules.Issuer == "" {
+		// Providers publish the keys of many tenants in one document.
+		return nil, refuse(http.StatusForbidden, "The content key policy has an OpenID Connect document and no issuer.")
+	}
 	keys := func(j *jwt.Token) (any, error) {
 		var set jwt.VerificationKeySet
 		for _, k := range policyKeys(rules) {
