@@ -111,18 +111,18 @@ func (p *pattern) Read(b []byte) (int, error) {
 	return k, nil
 }
 
-// bigMiB is the size of the big blob: OPENAMS_TEST_BLOB_MIB, else 1 GiB.
-func bigMiB() int64 {
-	if n, err := strconv.ParseInt(os.Getenv("OPENAMS_TEST_BLOB_MIB"), 10, 64); err == nil {
-		return n
+// fromEnv is a number of the environment, or n where it has none.
+func fromEnv(name string, n int64) int64 {
+	if v, err := strconv.ParseInt(os.Getenv(name), 10, 64); err == nil {
+		return v
 	}
-	return 1024
+	return n
 }
 
 // BenchmarkBlob moves one big blob in blocks of 8 MiB, 8 at a time, with both
 // SDKs. Clients and servers share the machine; each server is measured alone.
 func BenchmarkBlob(b *testing.B) {
-	mib := bigMiB()
+	mib := fromEnv("OPENAMS_TEST_BLOB_MIB", 1024)
 	for _, s := range storages(b) {
 		c := s.client(b)
 		bb := c.NewBlockBlobClient("go")
@@ -175,9 +175,9 @@ func BenchmarkBlob(b *testing.B) {
 func BenchmarkSmallBlobs(b *testing.B) {
 	for _, s := range storages(b) {
 		c := s.client(b)
-		n := int64(100_000)
+		n := fromEnv("OPENAMS_TEST_SMALL_BLOBS", 100_000)
 		if s.name == "azurite" {
-			n = 5000
+			n = min(n, 5000)
 		}
 		data := make([]byte, 4<<10)
 		var next atomic.Int64
