@@ -46,6 +46,23 @@ az ams streaming-endpoint stop "${account[@]}" -n default >/dev/null
 az ams streaming-endpoint start "${account[@]}" -n default >/dev/null
 az ams streaming-endpoint show "${account[@]}" -n default --query resourceState -o tsv
 az ams streaming-locator get-paths "${account[@]}" -n az-locator --query 'streamingPaths[].paths[]' -o tsv
+# Policies, filters and a second endpoint.
+az ams account-filter create "${account[@]}" -n af --first-quality 720000 >/dev/null
+echo "account-filter af $(az ams account-filter show "${account[@]}" -n af --query firstQuality.bitrate -o tsv)"
+az ams asset-filter create "${account[@]}" --asset-name az-output -n sf --start-timestamp 0 --end-timestamp 60000000 --timescale 10000000 >/dev/null
+az ams asset-filter list "${account[@]}" --asset-name az-output --query "[].join(' ', ['asset-filter', name])" -o tsv
+az ams content-key-policy create "${account[@]}" -n ckp --policy-option-name open --open-restriction --clear-key-configuration >/dev/null
+az ams content-key-policy show "${account[@]}" -n ckp -o json | grep -q ContentKeyPolicyClearKeyConfiguration && echo "content-key-policy ckp ClearKey"
+az ams streaming-policy create "${account[@]}" -n sp --no-encryption-protocols HLS >/dev/null
+az ams streaming-policy show "${account[@]}" -n sp --query "join(' ', ['streaming-policy', name, (noEncryption.enabledProtocols.hls && 'Hls') || 'none'])" -o tsv
+az ams streaming-endpoint create "${account[@]}" -n ep2 --scale-units 1 --auto-start >/dev/null
+az ams streaming-endpoint show "${account[@]}" -n ep2 --query "join(' ', ['streaming-endpoint', name, resourceState])" -o tsv
+az ams streaming-endpoint stop "${account[@]}" -n ep2 >/dev/null
+az ams streaming-endpoint delete "${account[@]}" -n ep2 >/dev/null
+az ams streaming-policy delete "${account[@]}" -n sp
+az ams content-key-policy delete "${account[@]}" -n ckp
+az ams asset-filter delete "${account[@]}" --asset-name az-output -n sf
+az ams account-filter delete "${account[@]}" -n af
 az ams job delete "${account[@]}" -t az-transform -n az-job
 az ams transform delete "${account[@]}" -n az-transform
 az ams asset delete "${account[@]}" -n az-input

@@ -22,6 +22,7 @@ func TestMainJobWithJavaScriptSDK(t *testing.T) {
 		State          string
 		HostName       string
 		Names          []string
+		Paged, Pages   int
 		StreamingPaths []struct {
 			StreamingProtocol string
 			Paths             []string
@@ -33,6 +34,9 @@ func TestMainJobWithJavaScriptSDK(t *testing.T) {
 	}
 	if result.State != "Running" || len(result.StreamingPaths) < 3 || len(result.DownloadPaths) != 0 {
 		t.Errorf("got %s", out)
+	}
+	if result.Paged != 1500 || result.Pages < 2 {
+		t.Errorf("%d assets in %d pages, want 1500 in more than one", result.Paged, result.Pages)
 	}
 	if got := strings.Join(result.Names, " "); got != "js-input js-output" {
 		t.Errorf("assets %q", got)
@@ -51,7 +55,8 @@ func TestMainJobWithAzureCLI(t *testing.T) {
 	defer cancel()
 	out := run(t, ctx, s.env(), "./az.sh", filepath.Join(s.dir, "endpoints.json"), clip(t, "azure-cli.mp4"))
 	t.Log(out)
-	for _, want := range []string{s.AccountName + "\n", "azure-cli.mp4", "job Finished", "Running", "format=m3u8", "format=mpd"} {
+	for _, want := range []string{s.AccountName + "\n", "azure-cli.mp4", "job Finished", "Running", "format=m3u8", "format=mpd",
+		"account-filter af 720000", "asset-filter sf", "content-key-policy ckp ClearKey", "streaming-policy sp Hls", "streaming-endpoint ep2 Running"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in the output", want)
 		}

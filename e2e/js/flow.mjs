@@ -56,7 +56,23 @@ await client.streamingEndpoints.beginStopAndWait(...at, 'default');
 await client.streamingEndpoints.beginStartAndWait(...at, 'default');
 const endpoint = await client.streamingEndpoints.get(...at, 'default');
 
-const names = [];
-for await (const asset of client.assets.list(...at, { orderby: 'name' })) names.push(asset.name);
+// Paging: more assets than one page holds, each seen once.
+const pad = (i) => `many ${String(i).padStart(4, '0')}`;
+for (let i = 0; i < 1500; i += 50) {
+  await Promise.all(Array.from({ length: 50 }, (_, k) => client.assets.createOrUpdate(...at, pad(i + k), {})));
+}
+const seen = new Set();
+let pages = 0;
+for await (const page of client.assets.list(...at, { filter: "name ge 'many 0000'", orderby: 'name desc' }).byPage()) {
+  pages++;
+  for (const asset of page) {
+    if (seen.has(asset.name)) throw new Error(`${asset.name} listed twice`);
+    seen.add(asset.name);
+  }
+}
+for (let i = 0; i < 1500; i++) if (!seen.has(pad(i))) throw new Error(`${pad(i)} is missing from the list`);
 
-console.log(JSON.stringify({ state: endpoint.resourceState, hostName: endpoint.hostName, names, streamingPaths: paths.streamingPaths, downloadPaths: paths.downloadPaths }));
+const names = [];
+for await (const asset of client.assets.list(...at, { filter: "name lt 'many'", orderby: 'name' })) names.push(asset.name);
+
+console.log(JSON.stringify({ state: endpoint.resourceState, hostName: endpoint.hostName, names, paged: seen.size, pages, streamingPaths: paths.streamingPaths, downloadPaths: paths.downloadPaths }));
