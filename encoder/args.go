@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,67 +20,199 @@ const speed = "veryfast"
 // of a rung close to the bitrate that manifests announce, in short clips too.
 const bufferWindow = 2
 
-// videoFile and audioFile name what ffmpeg writes in the work folder.
-func videoFile(rung int) string { return fmt.Sprintf("video-%d.mp4", rung) }
+// partFile names what ffmpeg writes for a part of the plan in the work folder.
+func partFile(part string) string { return part + ".mp4" }
 
-const audioFile = "audio.mp4"
+// stillFile is the pattern of the names of an image set there.
+func stillFile(i int, format string) string { return fmt.Sprintf("still%d-%%06d.%s", i, format) }
 
 // Args returns the arguments with which ffmpeg makes every track of the plan
-// from the file source, one file for each in folder dir. The source is decoded
-// once.
-func (p *Plan) Args(source, dir string) []string {
-	args := append([]string{"-y", "-xerror"}, ffmpeg.Input(source, ffmpeg.Strict()...)...)
+// from the files inputs, the source and what else is copied from, one file for
+// each in folder dir. The source is decoded once.
+func (p *Plan) Args(inputs []string, dir string) []string {
+	args := []string{"-y", "-xerror"}
+	for i, path := range inputs {
+		options := ffmpeg.Strict()
+		if i == 0 {
+			if p.Video != nil && p.Video.Rotate != "" {
+				options = append(options, "-noautorotate")
+			}
+			if p.Seek > 0 {
+				options = append(options, "-ss", secs(p.Seek))
+			}
+			if p.Until > 0 {
+				options = append(options, "-t", secs(p.Until))
+			}
+		}
+		args = append(args, ffmpeg.Input(path, options...)...)
+	}
 	var graph []string
 	if p.Video != nil {
 		graph = append(graph, p.Video.filters()...)
 	}
 	if p.Audio != nil {
-		graph = append(graph, p.Audio.filters())
+		graph = append(graph, p.Audio.filters()...)
 	}
-	args = append(args, "-filter_complex", strings.Join(graph, ";"))
+	if graph != nil {
+		args = append(args, "-filter_complex", strings.Join(graph, ";"))
+	}
 	// What the source says of itself does not hold for an output; its chapters
 	// would become a text track.
 	clean := []string{"-map_metadata", "-1", "-map_chapters", "-1", "-max_muxing_queue_size", "4096"}
-	if p.Video != nil {
-		for i, r := range p.Video.Rungs {
-			args = append(args, "-map", fmt.Sprintf("[v%d]", i))
-			args = append(args, p.Video.codec(r)...)
-			args = append(args, clean...)
-			args = append(args, "-f", "mp4", ffmpeg.File(filepath.Join(dir, videoFile(i))))
+	output := func(part, language string) {
+		args = append(args, clean...)
+		if language != "" {
+			args = append(args, "-metadata:s:a:0", "language="+language)
+		}
+		args = append(args, "-f", "mp4", ffmpeg.File(filepath.Join(dir, partFile(part))))
+	}
+	if v := p.Video; v != nil {
+		for i, r := range v.Rungs {
+			part := fmt.Sprintf("v%d", i)
+			args = append(args, "-map", "["+part+"]")
+			args = append(args, r.codec()...)
+			args = append(args, "-fps_mode", "passthrough", "-enc_time_base", "-1")
+			output(part, "")
+		}
+		for i, im := range v.Images {
+			args = append(args, "-map", fmt.Sprintf("[i%d]", i))
+			args = append(args, im.codec()...)
+			args = append(args, "-fps_mode", "passthrough", "-f", "image2",
+				ffmpeg.File(filepath.Join(strings.ReplaceAll(dir, "%", "%%"), stillFile(i, im.Format))))
 		}
 	}
 	if p.Audio != nil {
-		args = append(args, "-map", "[a]", "-c:a", "aac", "-b:a", strconv.Itoa(p.Audio.Bitrate))
-		args = append(args, clean...)
-		args = append(args, "-metadata:s:a:0", "language="+p.Audio.Language, "-f", "mp4", ffmpeg.File(filepath.Join(dir, audioFile)))
+		for i, s := range p.Audio.Tracks {
+			part := fmt.Sprintf("a%d", i)
+			args = append(args, "-map", "["+part+"]", "-c:a", s.Codec, "-b:a", strconv.Itoa(s.Bitrate))
+			output(part, p.Audio.Language)
+		}
+	}
+	for i, c := range p.Copies {
+		args = append(args, "-map", fmt.Sprintf("%d:%d", c.Input, c.Stream), "-c", "copy")
+		language := ""
+		if c.Kind == "audio" {
+			language = c.Language
+		} else if c.Codec == "hevc" {
+			args = append(args, "-tag:v", "hvc1")
+		}
+		output(fmt.Sprintf("c%d", i), language)
 	}
 	return args
 }
 
 // codec returns the encoder's options for one rung. IDRs go by the number of the
 // frame: by its time, GOPs of 23.976 fps would differ in length.
-func (v *Video) codec(r Rung) []string {
-	gop, rate := strconv.Itoa(v.GOP), strconv.Itoa(r.Bitrate)
-	return []string{
-		"-c:v", "libx264", "-preset", speed, "-profile:v", "high", "-pix_fmt", "yuv420p",
-		"-bf", "3", "-refs", "3", "-flags", "+cgop", "-sc_threshold", "0",
-		"-g", gop, "-keyint_min", gop, "-force_key_frames", "expr:not(mod(n," + gop + "))",
-		"-b:v", rate, "-maxrate", rate, "-bufsize", strconv.Itoa(bufferWindow * r.Bitrate),
-		"-fps_mode", "passthrough", "-enc_time_base", "-1",
+func (r *Rung) codec() []string {
+	gop, rate, most := strconv.Itoa(r.GOP), strconv.Itoa(r.Bitrate), r.Bitrate
+	if r.MaxBitrate > 0 {
+		most = r.MaxBitrate
 	}
+	pace := r.Speed
+	if pace == "" {
+		pace = speed
+	}
+	cut := "0"
+	if r.SceneCut {
+		cut = "40" // the default of both encoders
+	}
+	var args []string
+	var private []string // x264-params or x265-params
+	if r.Codec == "hevc" {
+		args = []string{"-c:v", "libx265", "-preset", pace, "-tag:v", "hvc1", "-pix_fmt", r.pixelFormat(), "-g", gop}
+		private = append(private, "log-level=error", "open-gop=0", "keyint="+gop, "min-keyint="+gop, "scenecut="+cut,
+			"bframes="+strconv.Itoa(r.BFrames), "ref="+strconv.Itoa(r.References))
+		profile := "main"
+		if r.Profile == "Main10" {
+			profile = "main10"
+		}
+		args = append(args, "-profile:v", profile)
+		if r.Level != "" {
+			private = append(private, "level-idc="+r.Level)
+		}
+		if r.FixedBFrames {
+			private = append(private, "b-adapt=0")
+		}
+	} else {
+		profile := strings.ToLower(r.Profile)
+		if profile == "" {
+			profile = "high"
+		}
+		args = []string{
+			"-c:v", "libx264", "-preset", pace, "-profile:v", profile, "-pix_fmt", r.pixelFormat(),
+			"-bf", strconv.Itoa(r.BFrames), "-refs", strconv.Itoa(r.References), "-flags", "+cgop", "-sc_threshold", cut,
+			"-g", gop, "-keyint_min", gop, "-force_key_frames", "expr:not(mod(n," + gop + "))",
+		}
+		if r.Level != "" {
+			args = append(args, "-level:v", r.Level)
+		}
+		if r.Cavlc {
+			args = append(args, "-coder", "cavlc")
+		}
+		if r.FixedBFrames {
+			args = append(args, "-b_strategy", "0")
+		}
+		if r.Slices > 0 {
+			args = append(args, "-slices", strconv.Itoa(r.Slices))
+		}
+		if r.Mode == "CBR" {
+			private = append(private, "nal-hrd=cbr")
+		}
+	}
+	switch r.Mode {
+	case "CRF":
+		args = append(args, "-crf", strconv.FormatFloat(r.CRF, 'f', -1, 64))
+	case "CBR":
+		most = r.Bitrate
+		args = append(args, "-b:v", rate, "-minrate", rate)
+	default:
+		args = append(args, "-b:v", rate)
+	}
+	args = append(args, "-maxrate", strconv.Itoa(most), "-bufsize", strconv.Itoa(r.bufferBits(most)))
+	if private != nil {
+		name := "-x264-params"
+		if r.Codec == "hevc" {
+			name = "-x265-params"
+		}
+		args = append(args, name, strings.Join(private, ":"))
+	}
+	return args
+}
+
+// resize scales a picture and puts it into the middle of a frame.
+func resize(width, height int, pad []int) string {
+	s := fmt.Sprintf("scale=%d:%d:flags=bicubic", width, height)
+	if pad != nil && (pad[0] != width || pad[1] != height) {
+		s += fmt.Sprintf(",pad=%d:%d:(ow-iw)/2:(oh-ih)/2", pad[0], pad[1])
+	}
+	return s + ",setsar=1"
 }
 
 // filters returns the chains from the source's picture to one output for each
-// rung, [v0], [v1] and so on. ffmpeg itself turns the picture upright before
-// them.
+// rung, [v0], [v1] and so on, and for each set of images, [i0]. Unless the plan
+// says how, ffmpeg itself turns the picture upright before them.
 func (v *Video) filters() []string {
 	chain := []string{
 		"setpts=PTS-(" + secs(v.Origin) + ")/TB",
 	}
-	if v.Deinterlace {
-		chain = append(chain, "bwdif=mode=send_frame:parity=auto:deint=interlaced")
+	if v.Deinterlace != "" {
+		chain = append(chain, "bwdif=mode=send_frame:parity="+v.Deinterlace+":deint=interlaced")
+	}
+	switch v.Rotate {
+	case "90":
+		chain = append(chain, "transpose=clock")
+	case "180":
+		chain = append(chain, "hflip", "vflip")
+	case "270":
+		chain = append(chain, "transpose=cclock")
+	}
+	if c := v.Crop; c != nil {
+		chain = append(chain, fmt.Sprintf("crop=%d:%d:%d:%d", c[2], c[3], c[0], c[1]))
 	}
 	chain = append(chain, "fps=fps="+v.Rate.String()+":start_time=0")
+	if v.End > 0 {
+		chain = append(chain, fmt.Sprintf("trim=end_frame=%d", max(1, int64(math.Round(v.End.Seconds()*v.Rate.Float())))))
+	}
 	if v.ToneMap != "" {
 		peak := "100" // nits of diffuse white that the curve starts from
 		if v.ToneMap == "arib-std-b67" {
@@ -92,20 +225,46 @@ func (v *Video) filters() []string {
 			"zscale=t=linear:npl="+peak, "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0",
 			"zscale=t=bt709:m=bt709:r=tv")
 	}
-	chain = append(chain, "format=yuv420p")
-	var split strings.Builder
-	var rungs []string
-	for i, r := range v.Rungs {
-		fmt.Fprintf(&split, "[s%d]", i)
-		rungs = append(rungs, fmt.Sprintf("[s%d]scale=%d:%d:flags=bicubic,setsar=1[v%d]", i, r.Width, r.Height, i))
+	colored := false
+	for _, f := range v.Fades {
+		way := "in"
+		if f.Out {
+			way = "out"
+		}
+		if f.Color != "0x000000" && !colored {
+			colored = true
+			chain = append(chain, "format=gbrp") // the filter fades to a colour in RGB only
+		}
+		chain = append(chain, fmt.Sprintf("fade=type=%s:start_frame=%d:nb_frames=%d:color=%s", way, f.Start, f.N, f.Color))
 	}
-	chain = append(chain, fmt.Sprintf("split=%d%s", len(v.Rungs), split.String()))
-	return append([]string{fmt.Sprintf("[0:%d]%s", v.Stream, strings.Join(chain, ","))}, rungs...)
+	if colored {
+		chain = append(chain, "scale=out_color_matrix=bt709:out_range=tv", "format="+v.Format, "setparams=colorspace=bt709:range=tv")
+	} else {
+		chain = append(chain, "format="+v.Format)
+	}
+	var split strings.Builder
+	var outputs []string
+	branch := func(filters, name string) {
+		fmt.Fprintf(&split, "[s%d]", len(outputs))
+		outputs = append(outputs, fmt.Sprintf("[s%d]%s[%s]", len(outputs), filters, name))
+	}
+	for i, r := range v.Rungs {
+		branch(resize(r.Width, r.Height, r.Pad), fmt.Sprintf("v%d", i))
+	}
+	for i := range v.Images {
+		branch(v.Images[i].filters(), fmt.Sprintf("i%d", i))
+	}
+	chain = append(chain, fmt.Sprintf("split=%d%s", len(outputs), split.String()))
+	return append([]string{fmt.Sprintf("[0:%d]%s", v.Stream, strings.Join(chain, ","))}, outputs...)
 }
 
-// filters returns the chain from the source's sound to [a]. What lies before
-// time 0 is cut off, what is missing at the start or in between is silence.
-func (a *Audio) filters() string {
+// layouts are ffmpeg's names of what a number of channels is.
+var layouts = map[int]string{1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
+// filters returns the chains from the source's sound to [a0], [a1] and so on.
+// What lies before time 0 is cut off, what is missing at the start or in between
+// is silence.
+func (a *Audio) filters() []string {
 	var in string
 	for _, s := range a.Streams {
 		in += fmt.Sprintf("[0:%d]", s)
@@ -113,11 +272,27 @@ func (a *Audio) filters() string {
 	if len(a.Streams) > 1 {
 		in += fmt.Sprintf("join=inputs=%d:channel_layout=stereo,", len(a.Streams))
 	}
-	if a.Mono {
-		in += "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
+	in += "asetpts=PTS-(" + secs(a.Origin) + ")/TB"
+	if a.End > 0 {
+		in += ",atrim=end=" + secs(a.End)
 	}
-	return in + "asetpts=PTS-(" + secs(a.Origin) + ")/TB," +
-		fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo[a]", audioRate)
+	chain := func(s Sound) string {
+		up := ""
+		if a.Mono && s.Channels > 1 {
+			up = "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
+		}
+		return up + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s", s.Rate, layouts[s.Channels])
+	}
+	if len(a.Tracks) == 1 {
+		return []string{in + "," + chain(a.Tracks[0]) + "[a0]"}
+	}
+	in += fmt.Sprintf(",asplit=%d", len(a.Tracks))
+	var outputs []string
+	for i, s := range a.Tracks {
+		in += fmt.Sprintf("[t%d]", i)
+		outputs = append(outputs, fmt.Sprintf("[t%d]%s[a%d]", i, chain(s), i))
+	}
+	return append([]string{in}, outputs...)
 }
 
 func secs(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }

@@ -32,13 +32,18 @@ type OutputFile struct {
 // Encode runs a plan and leaves its outputs, and nothing else, in workDir,
 // which is made and must be empty. They come in the order in which they are to
 // be stored: the server manifest, which makes the asset playable, is the last.
+// srcs are the source and the others that the plan was made for.
 //
 // progress, which may be nil, is given a percentage that never falls. If Encode
 // fails, workDir is gone; ffmpeg has ended in any case. The error is ctx's or
 // has an *ams.JobError in its chain.
-func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
-	if err := whole(src); err != nil {
-		return nil, err
+func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
+	var inputs []string
+	for _, src := range srcs {
+		if err := whole(src); err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, src.Path)
 	}
 	if err := os.MkdirAll(workDir, 0o700); err != nil {
 		return nil, serviceError(err)
@@ -53,27 +58,32 @@ func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, wor
 	}
 
 	const share = 96 // percent of the work that is ffmpeg's first run
-	total := plan.length(src.Info)
-	err = tools.Run(ctx, plan.Args(src.Path, workDir), func(p ffmpeg.Progress) {
+	total := plan.length(srcs[0].Info)
+	err = tools.Run(ctx, plan.Args(inputs, workDir), func(p ffmpeg.Progress) {
 		if total > 0 {
 			progress(share * min(1, p.Time.Seconds()/total.Seconds()))
 		}
 	})
 	if err != nil {
-		return nil, explain(ctx, tools, plan, src, err)
+		return nil, explain(ctx, tools, plan, srcs, err)
 	}
-	made, err := inspect(plan, src, workDir)
+	parts, err := inspect(plan, srcs, workDir)
+	if err != nil {
+		return nil, err
+	}
+	stills, err := plan.stills(srcs[0], workDir)
 	if err != nil {
 		return nil, err
 	}
 	progress(share)
-	if err := finish(ctx, tools, plan, made, workDir, func(part float64) { progress(share + (100-share)*part) }); err != nil {
+	all, err := finish(ctx, tools, plan, parts, workDir, func(part float64) { progress(share + (100-share)*part) })
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		return nil, serviceError(err)
 	}
-	if files, err = describe(plan, src, made, workDir); err != nil {
+	if files, err = describe(plan, srcs, all, stills, workDir); err != nil {
 		return nil, serviceError(err)
 	}
 	progress(100)
@@ -95,63 +105,94 @@ func (p *Plan) length(src *ffmpeg.Info) time.Duration {
 	return d
 }
 
-// A made file is one MP4 on its way to the asset.
-type made struct {
-	rung    *Rung      // nil: audio only
-	name    string     // in the asset
-	path    string     // where it is now
-	index   *mp4.Index // of the file at path
-	bitrate int64      // bit/s reached by its main track
+// A part is one track that ffmpeg made, in a file of its own.
+type part struct {
+	name    string // as in File.Parts
+	rung    *Rung  // one of the three is not nil
+	sound   *Sound
+	copy    *Copy
+	path    string
+	index   *mp4.Index
+	bitrate int64 // bit/s reached
+	uses    int   // files that it is still wanted for
 }
 
+func (t *part) track() *mp4.Track { return t.index.Tracks[0] }
+
 // inspect reads what ffmpeg wrote and compares it with the plan and the rungs
-// with each other. It returns the rungs, best first, then the audio.
-func inspect(plan *Plan, src Source, dir string) ([]*made, error) {
-	var all []*made
+// with each other.
+func inspect(plan *Plan, srcs []Source, dir string) (map[string]*part, error) {
+	all := map[string]*part{}
+	src := srcs[0]
 	if v := plan.Video; v != nil {
+		var rungs []*part
 		for i := range v.Rungs {
-			m, err := open(filepath.Join(dir, videoFile(i)), mp4.Video)
+			m, err := open(dir, fmt.Sprintf("v%d", i), mp4.Video)
 			if err != nil {
 				return nil, serviceError(err)
 			}
 			m.rung = &v.Rungs[i]
-			all = append(all, m)
+			rungs = append(rungs, m)
+			all[m.name] = m
 		}
-		if err := v.check(src, all); err != nil {
+		if err := v.check(src, rungs); err != nil {
 			return nil, err
 		}
 	}
 	if a := plan.Audio; a != nil {
-		m, err := open(filepath.Join(dir, audioFile), mp4.Audio)
+		for i := range a.Tracks {
+			m, err := open(dir, fmt.Sprintf("a%d", i), mp4.Audio)
+			if err != nil {
+				return nil, serviceError(err)
+			}
+			m.sound = &a.Tracks[i]
+			t := m.track()
+			got := time.Duration(float64(t.Duration()) / float64(t.Timescale) * float64(time.Second))
+			if got < a.Duration-a.Slack {
+				return nil, jobErrorf(ams.ContentMalformed, "%q: its audio stream %d (%s) ends at %.2f s of the %.2f s that the file announces.",
+					src.Name, a.Streams[0], a.Codec, (plan.Seek + a.Origin + got).Seconds(), (plan.Seek + a.Origin + a.Duration).Seconds())
+			}
+			all[m.name] = m
+		}
+	}
+	for i := range plan.Copies {
+		c := &plan.Copies[i]
+		kind := mp4.Video
+		if c.Kind == "audio" {
+			kind = mp4.Audio
+		}
+		m, err := open(dir, fmt.Sprintf("c%d", i), kind)
 		if err != nil {
 			return nil, serviceError(err)
 		}
-		t := m.index.Tracks[0]
-		got := time.Duration(float64(t.Duration()) / float64(t.Timescale) * float64(time.Second))
-		if got < a.Duration-a.Slack {
-			return nil, jobErrorf(ams.ContentMalformed, "%q: its audio stream %d (%s) ends at %.2f s of the %.2f s that the file announces.",
-				src.Name, a.Streams[0], a.Codec, (a.Origin + got).Seconds(), (a.Origin + a.Duration).Seconds())
+		m.copy = c
+		// Edit lists hide samples that the container counts: some are not copied.
+		if n := int64(m.track().NumSamples()); n < c.Frames-c.Frames/50-3 {
+			return nil, jobErrorf(ams.ContentMalformed, "%q: its %s stream %d (%s) has %d frames of the %d that the file announces.",
+				srcs[c.Input].Name, c.Kind, c.Stream, c.Codec, n, c.Frames)
 		}
-		all = append(all, m)
+		all[m.name] = m
 	}
-	plan.name(all)
+	for _, f := range plan.Files {
+		for _, name := range f.Parts {
+			all[name].uses++
+		}
+	}
 	return all, nil
 }
 
-// open indexes a file with a single track of the given kind.
-func open(path string, kind mp4.Kind) (*made, error) {
-	index, err := indexFile(path)
+// open indexes a part, a file with a single track of the given kind.
+func open(dir, name string, kind mp4.Kind) (*part, error) {
+	m := &part{name: name, path: filepath.Join(dir, partFile(name))}
+	index, err := indexFile(m.path)
 	if err != nil {
 		return nil, err
 	}
 	if len(index.Tracks) != 1 || index.Tracks[0].Kind != kind {
-		return nil, fmt.Errorf("%s has not one %s track", filepath.Base(path), kind)
+		return nil, fmt.Errorf("%s has not one %s track", filepath.Base(m.path), kind)
 	}
-	t := index.Tracks[0]
-	m := &made{path: path, index: index}
-	if d := t.Duration(); d > 0 {
-		m.bitrate = int64(float64(8*t.Bytes(0, t.NumSamples())) * float64(t.Timescale) / float64(d))
-	}
+	m.index = index
+	m.bitrate = bitrate(index.Tracks[0])
 	return m, nil
 }
 
@@ -174,10 +215,10 @@ func indexFile(path string) (*mp4.Index, error) {
 
 // check holds the rungs against the plan: as many frames as the source has, an
 // IDR at each multiple of the GOP, the same times in all.
-func (v *Video) check(src Source, rungs []*made) error {
+func (v *Video) check(src Source, rungs []*part) error {
 	var first []mp4.Sample
 	for i, m := range rungs {
-		t := m.index.Tracks[0]
+		t := m.track()
 		samples := t.AppendSamples(nil, 0, t.NumSamples())
 		if i == 0 {
 			first = samples
@@ -187,16 +228,17 @@ func (v *Video) check(src Source, rungs []*made) error {
 					src.Name, v.Stream, v.Codec, v.Origin.Seconds()+float64(n)/rate, v.Origin.Seconds()+float64(v.Frames)/rate)
 			}
 		}
-		if len(samples) != len(first) || t.Timescale != rungs[0].index.Tracks[0].Timescale {
+		if len(samples) != len(first) || t.Timescale != rungs[0].track().Timescale {
 			return serviceError(fmt.Errorf("rung %d has %d frames, the first %d", i, len(samples), len(first)))
 		}
+		gop := m.rung.GOP
 		for n, s := range samples {
 			// Frame n of a closed GOP in coding order is an IDR exactly where it
 			// is one in display order.
-			if s.Sync != (n%v.GOP == 0) {
-				return serviceError(fmt.Errorf("rung %d: frame %d of GOPs of %d: IDR %v", i, n, v.GOP, s.Sync))
+			if due := n%gop == 0; s.Sync != due && !(m.rung.SceneCut && !due) {
+				return serviceError(fmt.Errorf("rung %d: frame %d of GOPs of %d: IDR %v", i, n, gop, s.Sync))
 			}
-			if s.Sync && s.DTS+uint64(s.CTO) != first[n].DTS+uint64(first[n].CTO) {
+			if s.Sync && gop == rungs[0].rung.GOP && s.DTS+uint64(s.CTO) != first[n].DTS+uint64(first[n].CTO) {
 				return serviceError(fmt.Errorf("rung %d: the IDR at frame %d is not where the first rung has it", i, n))
 			}
 		}
@@ -204,112 +246,10 @@ func (v *Video) check(src Source, rungs []*made) error {
 	return nil
 }
 
-// finish muxes the audio into the rungs and lays every file out for streaming.
-// Afterwards the files and their indexes lie in dir under their final names.
-func finish(ctx context.Context, tools ffmpeg.Tools, plan *Plan, all []*made, dir string, progress func(part float64)) error {
-	if plan.Video != nil && plan.Audio != nil {
-		if err := mux(ctx, tools, all, dir); err != nil {
-			return err
-		}
-		if !plan.AudioFile {
-			audio := all[len(all)-1]
-			if err := os.Remove(audio.path); err != nil {
-				return err
-			}
-			all = all[:len(all)-1]
-		}
-	}
-	for i, m := range all {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := m.relayout(filepath.Join(dir, m.name)); err != nil {
-			return fmt.Errorf("lay out %s: %w", m.name, err)
-		}
-		progress(float64(i+1) / float64(len(all)))
-	}
-	return nil
-}
-
-// mux adds the audio, the last of all, to each of the others. The audio was
-// encoded once, and ffmpeg cannot write one encode into files of different
-// pictures.
-func mux(ctx context.Context, tools ffmpeg.Tools, all []*made, dir string) error {
-	rungs, audio := all[:len(all)-1], all[len(all)-1]
-	args := []string{"-y", "-xerror"}
-	for _, m := range all {
-		args = append(args, ffmpeg.Input(m.path)...)
-	}
-	for i := range rungs {
-		args = append(args, "-map", fmt.Sprint(i), "-map", fmt.Sprint(len(rungs)), "-c", "copy",
-			"-f", "mp4", ffmpeg.File(filepath.Join(dir, muxedFile(i))))
-	}
-	if err := tools.Run(ctx, args, nil); err != nil {
-		return err
-	}
-	for i, m := range rungs {
-		if err := os.Remove(m.path); err != nil {
-			return err
-		}
-		m.path = filepath.Join(dir, muxedFile(i))
-		index, err := indexFile(m.path)
-		if err != nil {
-			return err
-		}
-		if len(index.Tracks) != 2 || index.Tracks[0].NumSamples() != m.index.Tracks[0].NumSamples() ||
-			index.Tracks[1].NumSamples() != audio.index.Tracks[0].NumSamples() {
-			return fmt.Errorf("%s lost samples when it was muxed", m.name)
-		}
-		m.index = index
-	}
-	return nil
-}
-
-// relayout moves the file to path with every fragment as one extent, and writes
-// its index beside it.
-func (m *made) relayout(path string) (err error) {
-	from, err := os.Open(m.path)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.Close()) }()
-	if err := mp4.Relayout(to, from, m.index.Size, mp4.DefaultFragment); err != nil {
-		return err
-	}
-	info, err := to.Stat()
-	if err != nil {
-		return err
-	}
-	index, err := mp4.BuildIndex(to, info.Size())
-	if err != nil {
-		return err
-	}
-	b, err := index.AppendBinary(nil)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(indexName(path), b, 0o600); err != nil {
-		return err
-	}
-	if err := os.Remove(m.path); err != nil {
-		return err
-	}
-	m.path, m.index = path, index
-	return nil
-}
-
-// indexName is the name of the packager's index of an MP4. AMS named its own
-// fragment index so; the content is ours.
-func indexName(mp4Name string) string { return strings.TrimSuffix(mp4Name, ".mp4") + ".mpi" }
-
 // explain turns a failed run into an error that the user understands: if the
 // source is damaged, where.
-func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, err error) error {
+func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, err error) error {
+	src := srcs[0]
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -335,6 +275,11 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, src Source, er
 	}
 	if plan.Audio != nil {
 		streams = append(streams, plan.Audio.Streams...)
+	}
+	for _, c := range plan.Copies {
+		if c.Input == 0 {
+			streams = append(streams, c.Stream)
+		}
 	}
 	limited, stop := context.WithTimeout(ctx, maxDiagnosis)
 	defer stop()

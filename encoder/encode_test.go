@@ -40,6 +40,19 @@ func clip(t *testing.T, name string, args ...string) string {
 	return path
 }
 
+// command runs ffmpeg and returns what it writes to stdout.
+func command(t *testing.T, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(tools(t).FFmpeg, append([]string{"-nostdin", "-v", "error"}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("ffmpeg %v: %v\n%s", args, err, stderr.String())
+	}
+	return out
+}
+
 // film makes a clip of moving bars with a tone.
 func film(t *testing.T, seconds, size, rate string) string {
 	return clip(t, "film.mp4",
@@ -51,17 +64,30 @@ func film(t *testing.T, seconds, size, rate string) string {
 // encode runs the whole way from file to outputs.
 func encode(t *testing.T, presetName, path, dir string) ([]OutputFile, *Plan, error) {
 	t.Helper()
+	return encodeWith(t, preset(presetName), Clip{}, dir, path)
+}
+
+func encodeWith(t *testing.T, preset ams.Preset, clip Clip, dir string, paths ...string) ([]OutputFile, *Plan, error) {
+	t.Helper()
 	ctx := t.Context()
-	src, err := Choose(ctx, tools(t), []Source{{Name: filepath.Base(path), Path: path}})
+	var files []Source
+	for _, path := range paths {
+		files = append(files, Source{Name: filepath.Base(path), Path: path})
+	}
+	src, others, err := Choose(ctx, tools(t), files)
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := NewPlan(preset(presetName), src.Info, Basename(src.Name))
+	q := Request{Source: src.Info, Basename: Basename(src.Name), Clip: clip}
+	for _, o := range others {
+		q.Others = append(q.Others, o.Info)
+	}
+	plan, err := NewPlan(preset, q)
 	if err != nil {
 		return nil, nil, err
 	}
 	last := 0.0
-	files, err := Encode(ctx, tools(t), plan, src, dir, func(p float64) {
+	out, err := Encode(ctx, tools(t), plan, plan.sources(src, others), dir, func(p float64) {
 		if p < last || p > 100 {
 			t.Errorf("progress %v after %v", p, last)
 		}
@@ -70,7 +96,7 @@ func encode(t *testing.T, presetName, path, dir string) ([]OutputFile, *Plan, er
 	if err == nil && last != 100 {
 		t.Errorf("progress ends at %v", last)
 	}
-	return files, plan, err
+	return out, plan, err
 }
 
 // check holds a set of outputs together: the server manifest makes a
@@ -373,18 +399,18 @@ func TestPlanErrors(t *testing.T) {
 // TestEncodeCancel: when the context ends, ffmpeg dies and its files go.
 func TestEncodeCancel(t *testing.T) {
 	path := film(t, "60", "1280x720", "25")
-	src, err := Choose(t.Context(), tools(t), []Source{{Name: "film.mp4", Path: path}})
+	src, _, err := Choose(t.Context(), tools(t), []Source{{Name: "film.mp4", Path: path}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate1080p"), src.Info, "film")
+	plan, err := NewPlan(preset("H264MultipleBitrate1080p"), Request{Source: src.Info, Basename: "film"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := filepath.Join(t.TempDir(), "out")
 	var canceled atomic.Int64 // when, in Unix nanoseconds
-	_, err = Encode(ctx, tools(t), plan, src, dir, func(p float64) {
+	_, err = Encode(ctx, tools(t), plan, []Source{src}, dir, func(p float64) {
 		if canceled.CompareAndSwap(0, time.Now().UnixNano()) {
 			cancel()
 		}
@@ -418,7 +444,7 @@ func TestChoose(t *testing.T) {
 		{[]Source{{Name: "b.mp4", Path: small}, {Name: "c.mp4", Path: small}}, "b.mp4"},
 		{[]Source{{Name: "notes", Path: note}, {Name: "b.mp4", Path: sound}}, "b.mp4"},
 	} {
-		got, err := Choose(t.Context(), tools(t), tt.files)
+		got, _, err := Choose(t.Context(), tools(t), tt.files)
 		if err != nil || got.Name != tt.want || got.Info == nil {
 			t.Errorf("%v: %v, %v", tt.files, got.Name, err)
 		}

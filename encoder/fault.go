@@ -28,6 +28,9 @@ func serviceError(err error) error {
 	if _, ok := errors.AsType[*ams.JobError](err); ok {
 		return err
 	}
+	if stall, ok := errors.AsType[*ffmpeg.StallError](err); ok {
+		return errors.Join(jobErrorf(ams.ServiceTransientError, "ffmpeg made no progress for %v and was stopped.", stall.After), err)
+	}
 	return errors.Join(jobErrorf(ams.ServiceError, "The encoder failed; the log of the server says why."), err)
 }
 

@@ -24,12 +24,11 @@ func SupportedInput(in ams.JobInput) error {
 	switch {
 	case in.Kind != ams.InputAsset && in.Kind != ams.InputHTTP:
 		return ams.Errorf(ams.Unsupported, "This server cannot encode from an input of type '%s' yet.", in.Kind)
-	case !blank(in.Start) || !blank(in.End):
-		return ams.Errorf(ams.Unsupported, "This server cannot encode a part of an input (start, end) yet.")
 	case !blank(in.Definitions):
 		return ams.Errorf(ams.Unsupported, "This server cannot select tracks of an input (inputDefinitions) yet.")
 	}
-	return nil
+	_, err := parseClip(in)
+	return err
 }
 
 // blank reports whether a property was left out, or empty.

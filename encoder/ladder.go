@@ -6,12 +6,6 @@ import (
 	"github.com/openams/openams/ffmpeg"
 )
 
-// A Rung is one video rendition.
-type Rung struct {
-	Width, Height int // pixels, square and upright
-	Bitrate       int // bit/s aimed at
-}
-
 // lines are the heights of AdaptiveStreaming's rungs. 1080 and less are
 // documented, the two above inferred.
 var lines = []int{2160, 1440, 1080, 720, 540, 360, 270, 180}
@@ -31,19 +25,19 @@ const minBitrate = 50_000
 //
 // width and height are those of the upright picture in square pixels. bitrate
 // is the source's, 0 if unknown.
-func autoRungs(width, height, fps float64, bitrate int64) []Rung {
+func autoRungs(width, height, fps float64, bitrate int64) []box {
 	tall := height > width
 	if tall {
 		width, height = height, width
 	}
-	var rungs []Rung
+	var rungs []box
 	for _, line := range lines {
 		if float64(line) <= height+0.5 {
-			rungs = append(rungs, Rung{Width: multiple(float64(line)*width/height, 4, width), Height: line})
+			rungs = append(rungs, box{width: multiple(float64(line)*width/height, 4, width), height: line})
 		}
 	}
 	if rungs == nil {
-		rungs = []Rung{{Width: multiple(width, 2, width), Height: multiple(height, 2, height)}}
+		rungs = []box{{width: multiple(width, 2, width), height: multiple(height, 2, height)}}
 	}
 	scale := 1.0
 	if top := autoRate(rungs[0], fps); bitrate > 0 && top > float64(bitrate) {
@@ -53,21 +47,21 @@ func autoRungs(width, height, fps float64, bitrate int64) []Rung {
 		r := &rungs[i]
 		kbps := autoRate(*r, fps) * scale / 1000
 		if scale < 1 {
-			r.Bitrate = int(kbps/10+1e-9) * 10_000 // rounding up would exceed the source
+			r.bitrate = int(kbps/10+1e-9) * 10_000 // rounding up would exceed the source
 		} else {
-			r.Bitrate = int(math.Round(kbps/10)) * 10_000
+			r.bitrate = int(math.Round(kbps/10)) * 10_000
 		}
-		r.Bitrate = max(minBitrate, r.Bitrate)
+		r.bitrate = max(minBitrate, r.bitrate)
 		if tall {
-			r.Width, r.Height = r.Height, r.Width
+			r.width, r.height = r.height, r.width
 		}
 	}
 	return rungs
 }
 
 // autoRate is the bitrate that a rung deserves, bit/s.
-func autoRate(r Rung, fps float64) float64 {
-	return 3.421 * math.Pow(float64(r.Width)*float64(r.Height)*fps, 0.808)
+func autoRate(r box, fps float64) float64 {
+	return 3.421 * math.Pow(float64(r.width)*float64(r.height)*fps, 0.808)
 }
 
 // multiple rounds v to a multiple of n, at least n and at most limit if that
@@ -80,25 +74,39 @@ func multiple(v float64, n int, limit float64) int {
 	return max(n, m)
 }
 
-// fixedRungs fits the picture into the boxes of a fixed ladder without changing
-// its shape, as StretchMode AutoSize does. A source smaller than a box is
-// enlarged: the preset's files are what the user asked for. The boxes of a tall
-// picture stand on end.
-func fixedRungs(width, height float64, boxes []box) []Rung {
-	rungs := make([]Rung, len(boxes))
-	for i, b := range boxes {
-		w, h := float64(b.width), float64(b.height)
-		if height > width {
-			w, h = h, w
-		}
-		if shape := width * h / (height * w); shape > 0.99 && shape < 1.01 {
-			rungs[i] = Rung{int(w), int(h), b.bitrate} // 848x480 is 16:9 but for rounding
-			continue
-		}
-		scale := min(w/width, h/height)
-		rungs[i] = Rung{multiple(width*scale, 2, w), multiple(height*scale, 2, h), b.bitrate}
+// fit returns the size of the picture in a layer, and of the frame around it if
+// that is larger. StretchMode None fills the layer whatever becomes of the
+// picture's shape, AutoFit adds black bars, and AutoSize makes the layer smaller
+// until it has the picture's shape. A source smaller than the layer is enlarged:
+// the preset's files are what the user asked for. With AutoSize, the layers of a
+// tall picture stand on end.
+func (l *layer) fit(width, height float64) (w, h int, pad []int) {
+	bw, bh := l.width.of(width), l.height.of(height)
+	switch {
+	case bw == 0 && bh == 0:
+		bw, bh = max(2, math.Floor(width/2)*2), max(2, math.Floor(height/2)*2)
+	case bw == 0:
+		bw = bh * width / height
+	case bh == 0:
+		bh = bw * height / width
 	}
-	return rungs
+	even := func(v float64) int { return min(max(2, int(math.Round(v/2))*2), maxPixels) }
+	if l.stretch == "None" {
+		return even(bw), even(bh), nil
+	}
+	absolute := !l.width.percent && !l.height.percent && l.width.n > 0 && l.height.n > 0
+	if l.stretch != "AutoFit" && absolute && height > width && bw > bh {
+		bw, bh = bh, bw
+	}
+	if shape := width * bh / (height * bw); shape > 0.99 && shape < 1.01 {
+		return even(bw), even(bh), nil // 848x480 is 16:9 but for rounding
+	}
+	scale := min(bw/width, bh/height)
+	w, h = min(multiple(width*scale, 2, bw), maxPixels), min(multiple(height*scale, 2, bh), maxPixels)
+	if l.stretch == "AutoFit" {
+		pad = []int{even(bw), even(bh)}
+	}
+	return w, h, pad
 }
 
 // frameRate is the constant rate that the source's frames are timed with.

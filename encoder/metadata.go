@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/openams/openams/ffmpeg"
+	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/mp4"
 )
 
@@ -53,39 +55,68 @@ type outputAudio struct {
 	Channels     int
 	SamplingRate int
 	Bitrate      int64
+
+	// Profile is what was made if RequestedProfile, a kind of HE-AAC, could not
+	// be: ours, no part of AMS's schema.
+	Profile          string `json:",omitempty"`
+	RequestedProfile string `json:",omitempty"`
 }
 
 // outputMetadata is {Basename}_manifest.json.
-func outputMetadata(plan *Plan, src Source, all []*made) []byte {
+func outputMetadata(plan *Plan, srcs []Source, all []*made) []byte {
 	var doc outputAsset
 	for _, m := range all {
-		f := outputAssetFile{
-			Sources: []namedFile{{src.Name}},
-			Name:    m.name,
-			Size:    m.index.Size,
-		}
+		f := outputAssetFile{Name: m.name, Size: m.size()}
+		used := map[int]bool{}
 		var length time.Duration
-		for _, t := range m.index.Tracks {
+		for i, p := range m.parts {
+			input := 0
+			if p.copy != nil {
+				input = p.copy.Input
+			}
+			if !used[input] {
+				used[input] = true
+				f.Sources = append(f.Sources, namedFile{srcs[input].Name})
+			}
+			t := p.track()
+			id := i + 1
+			if m.index != nil {
+				t = m.index.Tracks[i]
+				id = int(t.ID)
+			}
 			length = max(length, time.Duration(float64(t.Duration())/float64(t.Timescale)*float64(time.Second)))
 			switch t.Kind {
 			case mp4.Video:
 				dar := ratio(int64(t.Width), int64(t.Height))
+				num, den := packager.FrameRate(t)
+				rate := float64(num) / float64(max(1, den))
+				if plan.Video != nil {
+					rate = plan.Video.Rate.Float()
+				}
 				v := outputVideo{
-					ID: int(t.ID), FourCC: t.Codec,
+					ID: id, FourCC: t.Codec,
 					Width: strconv.Itoa(int(t.Width)), Height: strconv.Itoa(int(t.Height)),
 					DisplayAspectRatioNumerator: float64(dar.Num), DisplayAspectRatioDenominator: float64(dar.Den),
-					Framerate: math.Round(plan.Video.Rate.Float()*1000) / 1000,
-					Bitrate:   bitrate(t), TargetBitrate: int64(m.rung.Bitrate),
+					Framerate: math.Round(rate*1000) / 1000,
+					Bitrate:   bitrate(t),
 				}
-				if len(t.Config) > 3 { // avcC: version, profile, compatibility, level
-					v.Profile, v.Level = h264Profile(t.Config[1]), fmt.Sprintf("%d.%d", t.Config[3]/10, t.Config[3]%10)
+				if p.rung != nil {
+					v.TargetBitrate = int64(p.rung.Bitrate)
 				}
+				v.Profile, v.Level = profile(t)
 				f.VideoTracks = append(f.VideoTracks, v)
 			case mp4.Audio:
-				f.AudioTracks = append(f.AudioTracks, outputAudio{
-					ID: int(t.ID), Codec: "aac", Language: plan.Audio.Language,
+				a := outputAudio{
+					ID: id, Codec: p.codec(), Language: t.Language,
 					Channels: int(t.Channels), SamplingRate: int(t.SampleRate), Bitrate: bitrate(t),
-				})
+				}
+				if p.sound != nil {
+					a.Language, a.RequestedProfile = plan.Audio.Language, p.sound.Asked
+					if a.RequestedProfile != "" {
+						a.Profile = "AacLc"
+					}
+				}
+				f.AudioTracks = append(f.AudioTracks, a)
 			}
 		}
 		f.Duration = isoDuration(length)
@@ -94,14 +125,44 @@ func outputMetadata(plan *Plan, src Source, all []*made) []byte {
 	return encodeJSON(doc)
 }
 
-func h264Profile(idc byte) string {
-	switch idc {
-	case 66:
-		return "Baseline"
-	case 77:
-		return "Main"
+// size is that of the file, bytes.
+func (m *made) size() int64 {
+	if m.index != nil {
+		return m.index.Size
 	}
-	return "High"
+	info, err := os.Stat(m.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// profile reads a track's profile and level from its avcC (version, profile,
+// compatibility, level) or hvcC (version, profile …, level at 12).
+func profile(t *mp4.Track) (profile, level string) {
+	c := t.Config
+	switch {
+	case strings.HasPrefix(t.Codec, "avc") && len(c) > 3:
+		level = fmt.Sprintf("%d.%d", c[3]/10, c[3]%10)
+		switch c[1] {
+		case 66:
+			return "Baseline", level
+		case 77:
+			return "Main", level
+		case 122:
+			return "High422", level
+		case 244:
+			return "High444", level
+		}
+		return "High", level
+	case strings.HasPrefix(t.Codec, "h") && len(c) > 12:
+		level = fmt.Sprintf("%d.%d", c[12]/30, c[12]%30/3)
+		if c[1]&31 == 2 {
+			return "Main10", level
+		}
+		return "Main", level
+	}
+	return "", ""
 }
 
 type inputAsset struct {
@@ -168,7 +229,15 @@ type inputAudio struct {
 
 // inputMetadata is {GUID}_metadata.json: what ffprobe says of the source under
 // AMS's names.
-func inputMetadata(src Source) []byte {
+func inputMetadata(srcs []Source) []byte {
+	var doc inputAsset
+	for _, src := range srcs {
+		doc.AssetFile = append(doc.AssetFile, inputFile(src))
+	}
+	return encodeJSON(doc)
+}
+
+func inputFile(src Source) inputAssetFile {
 	info := src.Info
 	f := inputAssetFile{
 		Name: src.Name, URI: src.URI, Size: info.Size,
@@ -201,7 +270,7 @@ func inputMetadata(src Source) []byte {
 			})
 		}
 	}
-	return encodeJSON(inputAsset{[]inputAssetFile{f}})
+	return f
 }
 
 func bit(b bool) int {

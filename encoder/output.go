@@ -1,56 +1,211 @@
 package encoder
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/ism"
 	"github.com/openams/openams/packager/mp4"
 	"github.com/openams/openams/packager/smooth"
 )
 
-// muxedFile names a rung with its audio in the work folder.
-func muxedFile(rung int) string { return fmt.Sprintf("muxed-%d.mp4", rung) }
+// A namer gives the files of an asset names that differ.
+type namer map[string]bool
 
-// name gives the files their names in the asset. AMS's were
+func (p *Plan) namer() namer {
+	return namer{p.Basename + ".ism": true, p.Basename + ".ismc": true, p.Basename + "_manifest.json": true}
+}
+
+// take returns stem + ext, or with a number in between if that is taken.
+func (n namer) take(stem, ext string) string {
+	name := stem + ext
+	for i := 2; n[name]; i++ {
+		name = fmt.Sprintf("%s_%d%s", stem, i, ext)
+	}
+	n[name] = true
+	return name
+}
+
+// macro is a variable in a pattern of file names.
+var macro = regexp.MustCompile(`\{[A-Za-z]{1,32}\}`)
+
+// expand fills in a pattern. Macros that have no value vanish (documented).
+func expand(pattern string, values map[string]string) string {
+	name := macro.ReplaceAllStringFunc(pattern, func(m string) string { return values[strings.ToLower(m[1:len(m)-1])] })
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`"*:<>?|%/\`, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	if name = strings.TrimRight(name, ". "); ams.ValidateFileName(name) != nil {
+		return "output"
+	}
+	return name
+}
+
+// codecNames are what {Codec} stands for.
+var codecNames = map[string]string{"h264": "H264", "hevc": "HEVC", "aac": "AAC", "ac3": "AC3"}
+
+// name gives the files their names in the asset. AMS's own were
 // "{Basename}_{W}x{H}_AACAudio_{kbps}.mp4" with the bitrate that the video
 // reached (a documented example has 3551 for a target of 3520), and
 // "{Basename}_AACAudio_192.mp4" or alike for audio alone (inferred), where the
 // target keeps the name predictable. A rung without audio has no "AACAudio"
-// (inferred). Rungs that would have the same name are counted.
+// (inferred). Rungs that would have the same name are counted. {Bitrate} in a
+// pattern is the target.
 func (p *Plan) name(all []*made) {
-	taken := map[string]bool{}
+	taken := p.namer()
 	for _, m := range all {
-		var stem string
-		switch {
-		case m.rung == nil:
-			stem = fmt.Sprintf("%s_AACAudio_%d", p.Basename, p.Audio.Bitrate/1000)
-		case p.Audio != nil:
-			stem = fmt.Sprintf("%s_%dx%d_AACAudio_%d", p.Basename, m.rung.Width, m.rung.Height, kbps(m.bitrate))
-		default:
-			stem = fmt.Sprintf("%s_%dx%d_%d", p.Basename, m.rung.Width, m.rung.Height, kbps(m.bitrate))
+		var video, audio *part
+		for _, t := range m.parts {
+			if t.track().Kind == mp4.Video && video == nil {
+				video = t
+			} else if t.track().Kind == mp4.Audio && audio == nil {
+				audio = t
+			}
 		}
-		m.name = stem + ".mp4"
-		for n := 2; taken[m.name]; n++ {
-			m.name = fmt.Sprintf("%s_%d.mp4", stem, n)
+		ext := "." + m.file.Format
+		if m.file.Pattern == "" {
+			stem := p.Basename
+			if video != nil {
+				stem += fmt.Sprintf("_%dx%d", video.track().Width, video.track().Height)
+			}
+			rate := m.parts[0].bitrate
+			if audio != nil {
+				word := "_AACAudio"
+				if audio.codec() != "aac" {
+					word = "_DDAudio"
+				}
+				stem += word
+				if video == nil && audio.sound != nil {
+					rate = int64(audio.sound.Bitrate)
+				}
+			}
+			m.name = taken.take(fmt.Sprintf("%s_%d", stem, kbps(rate)), ext)
+			continue
 		}
-		taken[m.name] = true
+		v := map[string]string{"basename": p.Basename, "extension": ext, "defaultextension": ext[1:]}
+		rate := func(t *part) int64 {
+			switch {
+			case t.rung != nil:
+				return int64(t.rung.Bitrate)
+			case t.sound != nil:
+				return int64(t.sound.Bitrate)
+			}
+			return t.bitrate
+		}
+		main := m.parts[0]
+		v["bitrate"] = strconv.FormatInt(rate(main), 10)
+		if m.file.Kilo {
+			v["bitrate"] = strconv.FormatInt(kbps(rate(main)), 10)
+		}
+		v["codec"] = codecNames[main.codec()]
+		if video != nil {
+			w, h := strconv.Itoa(int(video.track().Width)), strconv.Itoa(int(video.track().Height))
+			v["width"], v["height"], v["resolution"] = w, h, w+"x"+h
+			v["videobitrate"] = strconv.FormatInt(kbps(rate(video)), 10)
+			if video.rung != nil {
+				v["label"] = video.rung.Label
+			}
+		}
+		if audio != nil {
+			v["audiobitrate"] = strconv.FormatInt(kbps(rate(audio)), 10)
+			v["channel"] = strconv.Itoa(int(audio.track().Channels))
+			v["language"] = audio.track().Language
+			if audio.sound != nil && v["label"] == "" {
+				v["label"] = audio.sound.Label
+			}
+		}
+		name := expand(m.file.Pattern, v)
+		own := filepath.Ext(name)
+		m.name = taken.take(strings.TrimSuffix(name, own), own)
 	}
+}
+
+// codec is ffprobe's name of the part's codec.
+func (t *part) codec() string {
+	switch {
+	case t.rung != nil:
+		return t.rung.Codec
+	case t.sound != nil:
+		return t.sound.Codec
+	}
+	return t.copy.Codec
 }
 
 func kbps(bitrate int64) int64 { return max(1, (bitrate+500)/1000) }
 
-// describe writes the files beside the MP4s and returns all of them in the order
-// in which they are stored.
-func describe(plan *Plan, src Source, all []*made, dir string) ([]OutputFile, error) {
-	if plan.Video != nil && plan.Audio != nil && !plan.AudioFile {
-		all = all[:len(all)-1] // the audio is in the rungs
+// stills gives the images that ffmpeg made their names, and writes the WebVTT
+// files of sprites.
+func (p *Plan) stills(src Source, dir string) ([]OutputFile, error) {
+	if p.Video == nil {
+		return nil, nil
 	}
 	var files []OutputFile
+	taken := p.namer()
+	for i := range p.Video.Images {
+		im := &p.Video.Images[i]
+		want := im.Count
+		if im.Columns > 0 {
+			want = 1
+		}
+		width, height := im.size()
+		n := 0
+		for ; ; n++ {
+			path := filepath.Join(dir, fmt.Sprintf(stillFile(i, im.Format), n+1))
+			if _, err := os.Stat(path); err != nil {
+				if !errors.Is(err, os.ErrNotExist) {
+					return nil, serviceError(err)
+				}
+				break
+			}
+			name := expand(im.Pattern, map[string]string{
+				"basename": p.Basename, "extension": "." + im.Format, "defaultextension": im.Format, "label": im.Label,
+				"index": fmt.Sprintf("%06d", n+1), "codec": strings.ToUpper(im.Format),
+				"width": strconv.Itoa(width), "height": strconv.Itoa(height), "resolution": fmt.Sprintf("%dx%d", width, height),
+			})
+			own := filepath.Ext(name)
+			name = taken.take(strings.TrimSuffix(name, own), own)
+			to := filepath.Join(dir, name)
+			if err := os.Rename(path, to); err != nil {
+				return nil, serviceError(err)
+			}
+			kind := "image/jpeg"
+			if im.Format == "png" {
+				kind = "image/png"
+			}
+			files = append(files, OutputFile{Name: name, Path: to, ContentType: kind})
+			if im.Columns > 0 {
+				vtt := taken.take(strings.TrimSuffix(name, own), ".vtt")
+				if err := os.WriteFile(filepath.Join(dir, vtt), im.thumbnails(name, p.Video.Rate.Float()), 0o600); err != nil {
+					return nil, serviceError(err)
+				}
+				files = append(files, OutputFile{Name: vtt, Path: filepath.Join(dir, vtt), ContentType: "text/vtt"})
+			}
+		}
+		if n == 0 || im.Exact && n < want-1 {
+			return nil, jobErrorf(ams.ContentMalformed, "%q: its video stream %d (%s) gave %d of %d images: it ends early.",
+				src.Name, p.Video.Stream, p.Video.Codec, n, want)
+		}
+	}
+	return files, nil
+}
+
+// describe writes the files beside the media and returns all of them in the
+// order in which they are stored.
+func describe(plan *Plan, srcs []Source, all []*made, stills []OutputFile, dir string) ([]OutputFile, error) {
+	files := stills
 	add := func(name, contentType string) {
 		files = append(files, OutputFile{Name: name, Path: filepath.Join(dir, name), ContentType: contentType})
 	}
@@ -60,28 +215,45 @@ func describe(plan *Plan, src Source, all []*made, dir string) ([]OutputFile, er
 	}
 	indexes := map[string]*mp4.Index{}
 	for _, m := range all {
-		kind := "video/mp4"
-		if m.rung == nil {
-			kind = "audio/mp4"
+		if m.file.Format == "ts" {
+			add(m.name, "video/mp2t")
+			continue
+		}
+		kind := "audio/mp4"
+		for _, t := range m.index.Tracks {
+			if t.Kind == mp4.Video {
+				kind = "video/mp4"
+			}
 		}
 		add(m.name, kind)
 		add(indexName(m.name), "application/octet-stream")
 		indexes[m.name] = m.index
 	}
-
+	if len(all) > 0 {
+		if err := write(plan.Basename+"_manifest.json", "application/json", outputMetadata(plan, srcs, all)); err != nil {
+			return nil, err
+		}
+	}
+	if err := write(uuid.NewString()+"_metadata.json", "application/json", inputMetadata(srcs)); err != nil {
+		return nil, err
+	}
+	if len(indexes) == 0 {
+		return files, nil // nothing that streams
+	}
 	manifest := serverManifest(plan, all)
 	presentation, err := packager.New(manifest, indexes)
 	if err != nil {
+		if plan.Copies != nil || plan.Preset == standardPreset {
+			return nil, jobErrorf(ams.ConfigurationUnsupported, "The outputs cannot be streamed together: %v.", err)
+		}
 		return nil, fmt.Errorf("the outputs do not make a presentation: %w", err)
 	}
-	if err := write(plan.Basename+"_manifest.json", "application/json", outputMetadata(plan, src, all)); err != nil {
-		return nil, err
-	}
-	if err := write(uuid.NewString()+"_metadata.json", "application/json", inputMetadata(src)); err != nil {
-		return nil, err
-	}
-	if err := write(manifest.ClientManifest, "application/xml", smooth.ClientManifest(presentation)); err != nil {
-		return nil, err
+	if client := smooth.ClientManifest(presentation); client != nil { // Smooth has no AC-3
+		if err := write(manifest.ClientManifest, "application/xml", client); err != nil {
+			return nil, err
+		}
+	} else {
+		manifest.ClientManifest = ""
 	}
 	if err := write(plan.Basename+".ism", "application/smil+xml", manifest.Encode()); err != nil {
 		return nil, err
@@ -89,34 +261,73 @@ func describe(plan *Plan, src Source, all []*made, dir string) ([]OutputFile, er
 	return files, nil
 }
 
-// serverManifest is the .ism: every rung as video; as audio the MP4 that holds
-// nothing else, or the smallest of those that hold it too, as AMS chose.
+// serverManifest is the .ism: every picture once; every sound once, from the MP4
+// that holds nothing else, or the smallest of those that hold it too, as AMS
+// chose.
 func serverManifest(plan *Plan, all []*made) *ism.Manifest {
 	m := &ism.Manifest{ClientManifest: plan.Basename + ".ismc", Formats: "mp4-v3"}
-	if plan.Audio != nil {
-		last := all[len(all)-1]
-		for _, t := range last.index.Tracks {
-			if t.Kind == mp4.Audio {
-				bitrate := bitrate(t)
-				m.Streams = append(m.Streams, ism.Stream{
-					Kind: ism.Audio, Src: last.name, Bitrate: bitrate, Language: plan.Audio.Language, TrackID: t.ID,
-					TrackName:  fmt.Sprintf("aac_%s_%d_%d_%d_1", plan.Audio.Language, audioChannels, bitrate, t.ID),
-					TrackIndex: indexName(last.name),
-				})
+	order := slices.DeleteFunc(slices.Clone(all), func(f *made) bool { return f.index == nil })
+	slices.Reverse(order)
+	slices.SortStableFunc(order, func(a, b *made) int { return pictures(a) - pictures(b) })
+	seen := map[string]bool{}
+	for _, f := range order {
+		for i, t := range f.index.Tracks {
+			key := f.parts[i].soundKey()
+			if t.Kind != mp4.Audio || seen[key] {
+				continue
 			}
+			seen[key] = true
+			bitrate := bitrate(t)
+			language := t.Language
+			if f.parts[i].copy != nil {
+				language = f.parts[i].copy.Language
+			} else if plan.Audio != nil {
+				language = plan.Audio.Language
+			}
+			m.Streams = append(m.Streams, ism.Stream{
+				Kind: ism.Audio, Src: f.name, Bitrate: bitrate, Language: language, TrackID: t.ID,
+				TrackName:  fmt.Sprintf("%s_%s_%d_%d_%d_1", f.parts[i].codec(), language, t.Channels, bitrate, t.ID),
+				TrackIndex: indexName(f.name),
+			})
 		}
 	}
 	for _, f := range all {
-		for _, t := range f.index.Tracks {
-			if t.Kind == mp4.Video {
-				m.Streams = append(m.Streams, ism.Stream{
-					Kind: ism.Video, Src: f.name, Bitrate: bitrate(t), TrackID: t.ID,
-					TrackName: "video", TrackIndex: indexName(f.name),
-				})
+		if f.index == nil {
+			continue
+		}
+		for i, t := range f.index.Tracks {
+			if t.Kind != mp4.Video || seen[f.parts[i].name] {
+				continue
 			}
+			seen[f.parts[i].name] = true
+			m.Streams = append(m.Streams, ism.Stream{
+				Kind: ism.Video, Src: f.name, Bitrate: bitrate(t), TrackID: t.ID,
+				TrackName: "video", TrackIndex: indexName(f.name),
+			})
 		}
 	}
 	return m
+}
+
+// pictures counts the video tracks of a file.
+func pictures(m *made) (n int) {
+	for _, t := range m.index.Tracks {
+		if t.Kind == mp4.Video {
+			n++
+		}
+	}
+	return n
+}
+
+// soundKey tells sounds apart. Copied from the files of an MP4 set, the same
+// sound comes many times.
+func (t *part) soundKey() string {
+	if t.copy == nil {
+		return t.name
+	}
+	k := t.track()
+	d := float64(k.Duration()) / float64(k.Timescale)
+	return fmt.Sprintf("%s %s %d %d %d %.0f", t.copy.Codec, t.copy.Language, k.Channels, k.SampleRate, t.bitrate/8000, d)
 }
 
 // bitrate is the mean bitrate of a track over what is shown of it, bit/s.

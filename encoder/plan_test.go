@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +24,14 @@ func preset(name string) ams.Preset {
 	return ams.Preset{Type: ams.BuiltIn, Body: fmt.Appendf(nil, `{"presetName":%q}`, name)}
 }
 
+// builtInNames are the presets of v3 that this encoder has.
+var builtInNames = []string{
+	"AACGoodQualityAudio", "AdaptiveStreaming", "CopyAllBitrateInterleaved", "CopyAllBitrateNonInterleaved", "DDGoodQualityAudio",
+	"H264MultipleBitrate1080p", "H264MultipleBitrate720p", "H264MultipleBitrateSD",
+	"H264SingleBitrate1080p", "H264SingleBitrate720p", "H264SingleBitrateSD",
+	"H265AdaptiveStreaming", "H265SingleBitrate1080p", "H265SingleBitrate4K", "H265SingleBitrate720p",
+}
+
 // TestPlans holds plan and command line of every preset for every probe result
 // in testdata/probes, which are those of the project's sample media.
 func TestPlans(t *testing.T) {
@@ -32,34 +39,41 @@ func TestPlans(t *testing.T) {
 	if err != nil || len(probes) == 0 {
 		t.Fatalf("no probe results: %v", err)
 	}
-	for _, name := range slices.Sorted(maps.Keys(builtIn)) {
+	for _, name := range builtInNames {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
 			for _, probe := range probes {
 				source := strings.TrimSuffix(filepath.Base(probe), ".json")
-				fmt.Fprintf(&got, "== %s\n", source)
-				plan, err := NewPlan(preset(name), readProbe(t, probe), Basename(source))
-				if err != nil {
-					fmt.Fprintf(&got, "%v\n\n", err)
-					continue
-				}
-				b, err := json.MarshalIndent(plan, "", "  ")
-				if err != nil {
-					t.Fatal(err)
-				}
-				fmt.Fprintf(&got, "%s\n", b)
-				for _, arg := range plan.Args("/in/"+source, "/out") {
-					if strings.HasPrefix(arg, "-") {
-						got.WriteString("\n\t" + arg)
-					} else {
-						got.WriteString(" " + arg)
-					}
-				}
-				got.WriteString("\n\n")
+				showPlan(t, &got, preset(name), Request{Source: readProbe(t, probe), Basename: Basename(source)}, source)
 			}
 			golden(t, filepath.Join("testdata/plans", name+".txt"), got.Bytes())
 		})
 	}
+}
+
+// showPlan prints what a preset makes of a source.
+func showPlan(t *testing.T, got *bytes.Buffer, p ams.Preset, q Request, title string) {
+	t.Helper()
+	fmt.Fprintf(got, "== %s\n", title)
+	plan, err := NewPlan(p, q)
+	if err != nil {
+		fmt.Fprintf(got, "%v\n\n", err)
+		return
+	}
+	b, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(got, "%s\n", b)
+	source, _, _ := strings.Cut(title, " ")
+	for _, arg := range plan.Args([]string{"/in/" + source}, "/out") {
+		if strings.HasPrefix(arg, "-") {
+			got.WriteString("\n\t" + arg)
+		} else {
+			got.WriteString(" " + arg)
+		}
+	}
+	got.WriteString("\n\n")
 }
 
 func readProbe(t *testing.T, file string) *ffmpeg.Info {
@@ -102,16 +116,16 @@ func TestAutoRungs(t *testing.T) {
 		width, height float64
 		fps           float64
 		bitrate       int64
-		want          []Rung
+		want          []box
 	}{
-		{"1080p29.97", 1920, 1080, 30000. / 1001, 0, []Rung{{1920, 1080, 6780e3}, {1280, 720, 3520e3}, {960, 540, 2210e3}, {640, 360, 1150e3}, {480, 270, 720e3}, {320, 180, 380e3}}},
-		{"720p23.97", 1280, 720, 23.97, 0, []Rung{{1280, 720, 2940e3}, {960, 540, 1850e3}, {640, 360, 960e3}, {480, 270, 600e3}, {320, 180, 320e3}}},
-		{"360p29.97 of 700 kbps", 640, 360, 29.97, 700e3, []Rung{{640, 360, 700e3}, {480, 270, 440e3}, {320, 180, 230e3}}},
-		{"tall", 1080, 1920, 30000. / 1001, 0, []Rung{{1080, 1920, 6780e3}, {720, 1280, 3520e3}, {540, 960, 2210e3}, {360, 640, 1150e3}, {270, 480, 720e3}, {180, 320, 380e3}}},
-		{"4:3", 640, 480, 25, 0, []Rung{{480, 360, 790e3}, {360, 270, 500e3}, {240, 180, 260e3}}},
-		{"odd", 321, 181, 25, 0, []Rung{{320, 180, 330e3}}},
-		{"smaller than every line", 101, 51, 25, 0, []Rung{{100, 50, 50e3}}},
-		{"two pixels", 2, 1, 25, 0, []Rung{{2, 2, 50e3}}},
+		{"1080p29.97", 1920, 1080, 30000. / 1001, 0, []box{{1920, 1080, 6780e3}, {1280, 720, 3520e3}, {960, 540, 2210e3}, {640, 360, 1150e3}, {480, 270, 720e3}, {320, 180, 380e3}}},
+		{"720p23.97", 1280, 720, 23.97, 0, []box{{1280, 720, 2940e3}, {960, 540, 1850e3}, {640, 360, 960e3}, {480, 270, 600e3}, {320, 180, 320e3}}},
+		{"360p29.97 of 700 kbps", 640, 360, 29.97, 700e3, []box{{640, 360, 700e3}, {480, 270, 440e3}, {320, 180, 230e3}}},
+		{"tall", 1080, 1920, 30000. / 1001, 0, []box{{1080, 1920, 6780e3}, {720, 1280, 3520e3}, {540, 960, 2210e3}, {360, 640, 1150e3}, {270, 480, 720e3}, {180, 320, 380e3}}},
+		{"4:3", 640, 480, 25, 0, []box{{480, 360, 790e3}, {360, 270, 500e3}, {240, 180, 260e3}}},
+		{"odd", 321, 181, 25, 0, []box{{320, 180, 330e3}}},
+		{"smaller than every line", 101, 51, 25, 0, []box{{100, 50, 50e3}}},
+		{"two pixels", 2, 1, 25, 0, []box{{2, 2, 50e3}}},
 	} {
 		got := autoRungs(tt.width, tt.height, tt.fps, tt.bitrate)
 		if len(got) != len(tt.want) {
@@ -121,32 +135,46 @@ func TestAutoRungs(t *testing.T) {
 		for i, r := range got {
 			w := tt.want[i]
 			// The formula that stands for the documented numbers is good to 10 kbps.
-			if r.Width != w.Width || r.Height != w.Height || r.Bitrate < w.Bitrate-10e3 || r.Bitrate > w.Bitrate+10e3 {
+			if r.width != w.width || r.height != w.height || r.bitrate < w.bitrate-10e3 || r.bitrate > w.bitrate+10e3 {
 				t.Errorf("%s: rung %d is %v, want %v", tt.name, i, r, w)
 			}
-			if tt.bitrate > 0 && int64(r.Bitrate) > tt.bitrate {
+			if tt.bitrate > 0 && int64(r.bitrate) > tt.bitrate {
 				t.Errorf("%s: rung %d has more bits than the source", tt.name, i)
 			}
 		}
 	}
 }
 
-func TestFixedRungs(t *testing.T) {
+func TestFit(t *testing.T) {
+	px := func(n float64) measure { return measure{n: n} }
+	pc := func(n float64) measure { return measure{n: n, percent: true} }
 	for _, tt := range []struct {
 		width, height float64
-		box           box
-		want          Rung
+		w, h          measure
+		stretch       string
+		want          []int // width, height, and those of the padded picture
 	}{
-		{1920, 1080, box{1280, 720, 1}, Rung{1280, 720, 1}},
-		{1920, 800, box{1280, 720, 1}, Rung{1280, 534, 1}},
-		{1280, 720, box{848, 480, 1}, Rung{848, 480, 1}},
-		{1440, 1080, box{1280, 720, 1}, Rung{960, 720, 1}},
-		{1080, 1920, box{1280, 720, 1}, Rung{720, 1280, 1}},
-		{640, 360, box{1280, 720, 1}, Rung{1280, 720, 1}}, // the preset says so
-		{16, 16, box{848, 480, 1}, Rung{480, 480, 1}},
+		{1920, 1080, px(1280), px(720), "AutoSize", []int{1280, 720}},
+		{1920, 800, px(1280), px(720), "AutoSize", []int{1280, 534}},
+		{1280, 720, px(848), px(480), "AutoSize", []int{848, 480}},
+		{1440, 1080, px(1280), px(720), "AutoSize", []int{960, 720}},
+		{1080, 1920, px(1280), px(720), "AutoSize", []int{720, 1280}},
+		{640, 360, px(1280), px(720), "AutoSize", []int{1280, 720}}, // the preset says so
+		{16, 16, px(848), px(480), "AutoSize", []int{480, 480}},
+		{1440, 1080, px(1280), px(720), "AutoFit", []int{960, 720, 1280, 720}},
+		{1080, 1920, px(1280), px(720), "AutoFit", []int{406, 720, 1280, 720}},
+		{1440, 1080, px(1280), px(720), "None", []int{1280, 720}},
+		{1440, 1080, pc(50), pc(50), "AutoSize", []int{720, 540}},
+		{1080, 1920, pc(50), pc(50), "AutoSize", []int{540, 960}},
+		{1920, 1080, px(640), measure{}, "AutoSize", []int{640, 360}},
+		{1920, 1080, measure{}, px(360), "None", []int{640, 360}},
+		{1920, 1080, measure{}, measure{}, "AutoSize", []int{1920, 1080}},
+		{321, 181, measure{}, measure{}, "AutoSize", []int{320, 180}},
 	} {
-		if got := fixedRungs(tt.width, tt.height, []box{tt.box}); got[0] != tt.want {
-			t.Errorf("%v x %v into %v = %v, want %v", tt.width, tt.height, tt.box, got[0], tt.want)
+		l := layer{width: tt.w, height: tt.h, stretch: tt.stretch}
+		w, h, pad := l.fit(tt.width, tt.height)
+		if got := append([]int{w, h}, pad...); !slices.Equal(got, tt.want) {
+			t.Errorf("%v x %v into %v x %v, %s = %v, want %v", tt.width, tt.height, tt.w, tt.h, tt.stretch, got, tt.want)
 		}
 	}
 }
@@ -200,9 +228,13 @@ func TestSupported(t *testing.T) {
 	}{
 		{preset("AdaptiveStreaming"), 0, ""},
 		{preset("AACGoodQualityAudio"), 0, ""},
-		{preset("H265AdaptiveStreaming"), ams.Unsupported, "H265AdaptiveStreaming"},
+		{preset("H265AdaptiveStreaming"), 0, ""},
+		{preset("ContentAwareEncoding"), ams.Unsupported, "ContentAwareEncoding"},
+		{ams.Preset{Type: ams.BuiltIn, Body: json.RawMessage(`{"presetName":"AdaptiveStreaming","configurations":{"maxLayers":2}}`)}, ams.Unsupported, "configurations"},
+		{ams.Preset{Type: mesPreset, Body: json.RawMessage(`{"presetName":"H264 Multiple Bitrate 720p Audio 5.1"}`)}, 0, ""},
+		{ams.Preset{Type: mesPreset, Body: json.RawMessage(`{"presetName":"Content Adaptive Multiple Bitrate MP4"}`)}, ams.Unsupported, "Content Adaptive"},
+		{ams.Preset{Type: "FaceDetectorPreset", Body: json.RawMessage(`{}`)}, ams.Unsupported, "FaceDetectorPreset"},
 		{preset("NoSuchPreset"), ams.Unsupported, "NoSuchPreset"},
-		{ams.Preset{Type: "StandardEncoderPreset", Body: json.RawMessage(`{}`)}, ams.Unsupported, "StandardEncoderPreset"},
 		{ams.Preset{Type: ams.BuiltIn, Body: json.RawMessage(`[]`)}, ams.Invalid, "presetName"},
 	} {
 		err := Supported(tt.preset)
@@ -234,7 +266,7 @@ func TestPlanRefuses(t *testing.T) {
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "AACGoodQualityAudio", ams.ConfigurationUnsupported, "no audio"},
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "ContentAwareEncoding", ams.ConfigurationUnsupported, "ContentAwareEncoding"},
 	} {
-		_, err := NewPlan(preset(tt.preset), &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, "x")
+		_, err := NewPlan(preset(tt.preset), Request{Source: &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Basename: "x"})
 		if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != tt.code || !strings.Contains(e.Message, tt.says) {
 			t.Errorf("%+v with %s: %v, want %s: %s", tt.stream, tt.preset, err, tt.code, tt.says)
 		}

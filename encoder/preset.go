@@ -2,16 +2,55 @@ package encoder
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/openams/openams/ams"
+	"github.com/openams/openams/ffmpeg"
 )
 
-// A ladder is what a built-in preset makes of a source.
-type ladder struct {
-	auto         bool  // rungs come from the source, by autoRungs
-	boxes        []box // fixed rungs, best first
-	audioBitrate int   // bit/s
-	audioFile    bool  // the audio also comes as an MP4 of its own
+// A recipe is a preset of any kind and either API in the one form that NewPlan
+// works from.
+type recipe struct {
+	name      string  // for messages
+	auto      string  // "h264", "hevc": the layers come from the source, by autoRungs
+	layers    []layer // best first
+	copyVideo bool
+	sounds    []sound // encodes of the audio
+	copyAudio bool
+	copyAll   copyMode
+	images    []image
+	formats   []format // nil: an MP4 for each layer, with all audio, under AMS's own names
+	audioFile bool     // the audio also comes as an MP4 of its own
+	filters   filters
+}
+
+// A copyMode is a CopyAllBitrate preset.
+type copyMode int
+
+const (
+	copyNone copyMode = iota
+	copyApart
+	copyTogether
+)
+
+// picture reports whether the recipe makes anything of the source's picture.
+func (r *recipe) picture() bool {
+	return r.auto != "" || r.layers != nil || r.copyVideo || r.images != nil
+}
+
+// sound reports whether the recipe makes anything of the source's sound.
+func (r *recipe) sound() bool { return r.sounds != nil || r.copyAudio }
+
+// A layer is one video rendition that a preset asks for.
+type layer struct {
+	codec         string // h264, hevc
+	label         string
+	width, height measure
+	stretch       string // None, AutoSize, AutoFit
+	interval      time.Duration
+	rate          ffmpeg.Rational // zero: the source's
+	bitrate       int             // bit/s
+	coding        Coding          // what does not depend on the source
 }
 
 // A box is the space a picture is fitted into, for a wide picture; a tall one
@@ -19,6 +58,85 @@ type ladder struct {
 type box struct {
 	width, height, bitrate int // pixels, bit/s
 }
+
+// A sound is one encode of the audio that a preset asks for.
+type sound struct {
+	label    string
+	codec    string // aac, ac3
+	channels int
+	rate     int // Hz
+	bitrate  int // bit/s
+	asked    string
+}
+
+// An image is one set of stills that a preset asks for.
+type image struct {
+	format             string // jpg, png
+	label              string
+	width, height      measure
+	stretch            string
+	quality            int // of a JPEG, 0 to 100
+	start, step, until position
+	columns            int // of a sprite, 0 for single images
+}
+
+// A format is the container and name of output files.
+type format struct {
+	kind    string // mp4, ts, jpg, png
+	pattern string
+	files   [][]string // labels of each file; nil: the default
+	kilo    bool       // {Bitrate} counts thousands, as in v2
+}
+
+// filters is how the picture is changed before it is scaled.
+type filters struct {
+	progressive bool   // do not deinterlace
+	parity      string // auto, tff, bff
+	rotation    string // "" follows the source, else degrees
+	crop        *[4]measure
+	fadeIn      *fade
+	fadeOut     *fade
+}
+
+type fade struct {
+	start    *position // nil: at the very start, or so that it ends with the picture
+	duration position
+	color    string // 0xRRGGBB
+}
+
+// stereo is the audio of every built-in preset: AAC-LC, stereo, 48 kHz.
+func stereo(bitrate int) []sound {
+	return []sound{{codec: "aac", channels: 2, rate: 48000, bitrate: bitrate}}
+}
+
+// ladder makes layers of boxes, as all presets with a name have them.
+func ladder(codec string, interval time.Duration, boxes ...box) []layer {
+	var layers []layer
+	for _, b := range boxes {
+		layers = append(layers, layer{
+			codec: codec, width: measure{n: float64(b.width)}, height: measure{n: float64(b.height)}, stretch: "AutoSize",
+			interval: interval, bitrate: b.bitrate, coding: Coding{BFrames: 3, References: 3},
+		})
+	}
+	return layers
+}
+
+// gopTime is the distance of IDRs in every built-in preset (documented).
+const gopTime = 2 * time.Second
+
+// The ladders that presets of both APIs share, best first.
+var (
+	ladder1080 = []box{
+		{1920, 1080, 6_000_000}, {1920, 1080, 4_700_000},
+		{1280, 720, 3_400_000}, {960, 540, 2_250_000}, {960, 540, 1_500_000},
+		{640, 360, 1_000_000}, {640, 360, 650_000}, {320, 180, 400_000},
+	}
+	ladder720 = ladder1080[2:]
+	ladderSD  = []box{
+		{848, 480, 1_900_000}, {848, 480, 1_300_000},
+		{640, 360, 900_000}, {640, 360, 650_000}, {432, 240, 400_000},
+	}
+)
 
 // builtIn holds the presets of BuiltInStandardEncoderPreset. The names and the
 // number of rungs are documented; the rungs are those of the v2 presets of the
@@ -28,48 +146,87 @@ type box struct {
 // own beside the video, while recorded file names ("…_1280x720_AACAudio_3551")
 // and metadata show the audio inside every file too. Both are done: a rung
 // downloaded alone has its sound.
-var builtIn = map[string]ladder{
-	"AdaptiveStreaming": {auto: true, audioBitrate: 128_000, audioFile: true},
-	"H264MultipleBitrate1080p": {audioBitrate: 128_000, boxes: []box{
-		{1920, 1080, 6_000_000}, {1920, 1080, 4_700_000},
-		{1280, 720, 3_400_000}, {960, 540, 2_250_000}, {960, 540, 1_500_000},
-		{640, 360, 1_000_000}, {640, 360, 650_000}, {320, 180, 400_000},
-	}},
-	"H264MultipleBitrate720p": {audioBitrate: 128_000, boxes: []box{
-		{1280, 720, 3_400_000}, {960, 540, 2_250_000}, {960, 540, 1_500_000},
-		{640, 360, 1_000_000}, {640, 360, 650_000}, {320, 180, 400_000},
-	}},
-	"H264MultipleBitrateSD": {audioBitrate: 128_000, boxes: []box{
-		{848, 480, 1_900_000}, {848, 480, 1_300_000},
-		{640, 360, 900_000}, {640, 360, 650_000}, {432, 240, 400_000},
-	}},
-	"H264SingleBitrate1080p": {audioBitrate: 128_000, boxes: []box{{1920, 1080, 6_750_000}}},
-	"H264SingleBitrate720p":  {audioBitrate: 128_000, boxes: []box{{1280, 720, 4_500_000}}},
-	"H264SingleBitrateSD":    {audioBitrate: 128_000, boxes: []box{{848, 480, 2_200_000}}},
-	"AACGoodQualityAudio":    {audioBitrate: 192_000},
+//
+// The content-aware presets are missing.
+func builtIn(name string) (*recipe, bool) {
+	r := &recipe{name: name, sounds: stereo(128_000)}
+	switch name {
+	case "AdaptiveStreaming":
+		r.auto, r.audioFile = "h264", true
+	case "H265AdaptiveStreaming":
+		r.auto, r.audioFile = "hevc", true
+	case "H264MultipleBitrate1080p":
+		r.layers = ladder("h264", gopTime, ladder1080...)
+	case "H264MultipleBitrate720p":
+		r.layers = ladder("h264", gopTime, ladder720...)
+	case "H264MultipleBitrateSD":
+		r.layers = ladder("h264", gopTime, ladderSD...)
+	case "H264SingleBitrate1080p":
+		r.layers = ladder("h264", gopTime, box{1920, 1080, 6_750_000})
+	case "H264SingleBitrate720p":
+		r.layers = ladder("h264", gopTime, box{1280, 720, 4_500_000})
+	case "H264SingleBitrateSD":
+		r.layers = ladder("h264", gopTime, box{848, 480, 2_200_000})
+	case "H265SingleBitrate720p":
+		r.layers = ladder("hevc", gopTime, box{1280, 720, 1_800_000})
+	case "H265SingleBitrate1080p":
+		r.layers = ladder("hevc", gopTime, box{1920, 1080, 3_500_000})
+	case "H265SingleBitrate4K":
+		r.layers = ladder("hevc", gopTime, box{3840, 2160, 9_500_000})
+	case "AACGoodQualityAudio":
+		r.sounds = stereo(192_000)
+	case "DDGoodQualityAudio":
+		r.sounds = []sound{{codec: "ac3", channels: 2, rate: 48000, bitrate: 192_000}}
+	case "CopyAllBitrateNonInterleaved":
+		r.sounds, r.copyAll = nil, copyApart
+	case "CopyAllBitrateInterleaved":
+		r.sounds, r.copyAll = nil, copyTogether
+	default:
+		return nil, false
+	}
+	return r, true
 }
 
-// Supported returns an Unsupported error, which names the preset, unless this
-// encoder can run p. A transform or a job with such a preset is to be refused
-// when it is submitted.
+// Supported returns an Unsupported or Invalid error, which names the preset or
+// the property, unless this encoder can run p. A transform or a job with such a
+// preset is to be refused when it is submitted.
 func Supported(p ams.Preset) error {
-	_, _, err := lookup(p)
+	_, err := lookup(p)
 	return err
 }
 
-func lookup(p ams.Preset) (name string, l ladder, err error) {
-	if p.Type != ams.BuiltIn {
-		return "", ladder{}, ams.Errorf(ams.Unsupported, "This server cannot encode with a preset of type '%s' yet.", p.Type)
+// The types of presets. The body of the last is {"presetName": …}, a name from
+// the v2 documentation.
+const (
+	standardPreset = "StandardEncoderPreset"
+	mesPreset      = "MediaEncoderStandard"
+)
+
+func lookup(p ams.Preset) (*recipe, error) {
+	switch p.Type {
+	case standardPreset:
+		return parseStandard(p.Body)
+	case ams.BuiltIn, mesPreset:
+	default:
+		return nil, ams.Errorf(ams.Unsupported, "This server cannot encode with a preset of type '%s' yet.", p.Type)
 	}
 	var body struct {
-		PresetName string `json:"presetName"`
+		PresetName     string          `json:"presetName"`
+		Configurations json.RawMessage `json:"configurations"`
 	}
 	if err := json.Unmarshal(p.Body, &body); err != nil {
-		return "", ladder{}, ams.Errorf(ams.Invalid, "The preset is not a JSON object with a presetName: %v", err)
+		return nil, ams.Errorf(ams.Invalid, "The preset is not a JSON object with a presetName: %v", err)
 	}
-	l, ok := builtIn[body.PresetName]
+	find := builtIn
+	if p.Type == mesPreset {
+		find = mediaEncoderStandard
+	}
+	r, ok := find(body.PresetName)
 	if !ok {
-		return "", ladder{}, ams.Errorf(ams.Unsupported, "This server cannot encode with the preset '%s' yet.", body.PresetName)
+		return nil, ams.Errorf(ams.Unsupported, "This server cannot encode with the preset '%s' yet.", body.PresetName)
 	}
-	return body.PresetName, l, nil
+	if !blank(body.Configurations) {
+		return nil, ams.Errorf(ams.Unsupported, "The preset '%s' takes no configurations: only the content-aware presets do.", body.PresetName)
+	}
+	return r, nil
 }

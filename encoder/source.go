@@ -31,8 +31,10 @@ func MayBeMedia(name string) bool { return !notMedia[strings.ToLower(path.Ext(na
 // AMS said no more than that an asset with several files is taken as a whole;
 // which of them it then encoded is not documented.
 //
+// others are the other media files, in the order of files.
+//
 // The error is ctx's or has an *ams.JobError in its chain that names the file.
-func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, error) {
+func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (chosen Source, others []Source, err error) {
 	var best *Source
 	var first error
 	for i := range files {
@@ -42,7 +44,7 @@ func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, er
 		}
 		info, err := probe(ctx, tools, f)
 		if ctx.Err() != nil {
-			return Source{}, ctx.Err()
+			return Source{}, nil, ctx.Err()
 		}
 		if err != nil {
 			if first == nil {
@@ -57,17 +59,22 @@ func Choose(ctx context.Context, tools ffmpeg.Tools, files []Source) (Source, er
 	}
 	switch {
 	case best != nil:
-		return *best, nil
+		for i := range files {
+			if f := &files[i]; f != best && f.Info != nil {
+				others = append(others, *f)
+			}
+		}
+		return *best, others, nil
 	case first != nil:
-		return Source{}, serviceError(first)
+		return Source{}, nil, serviceError(first)
 	case len(files) == 0:
-		return Source{}, jobErrorf(ams.ContentUnsupported, "The input has no files.")
+		return Source{}, nil, jobErrorf(ams.ContentUnsupported, "The input has no files.")
 	}
 	var names []string
 	for _, f := range files[:min(len(files), 5)] {
 		names = append(names, f.Name)
 	}
-	return Source{}, jobErrorf(ams.ContentUnsupported, "The input has no media file, only %s.", strings.Join(names, ", "))
+	return Source{}, nil, jobErrorf(ams.ContentUnsupported, "The input has no media file, only %s.", strings.Join(names, ", "))
 }
 
 // maxProbe bounds how long ffprobe may look at one file.

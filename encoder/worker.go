@@ -183,18 +183,26 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
-	src, err := Choose(ctx, w.c.Tools, files)
+	clip, err := parseClip(job.Input)
+	if err != nil {
+		return nil, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
+	}
+	src, others, err := Choose(ctx, w.c.Tools, files)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := NewPlan(task.Preset, src.Info, Basename(src.Name))
+	request := Request{Basename: Basename(src.Name), Source: src.Info, Clip: clip}
+	for _, o := range others {
+		request.Others = append(request.Others, o.Info)
+	}
+	plan, err := NewPlan(task.Preset, request)
 	if err != nil {
 		if e, ok := errors.AsType[*ams.JobError](err); ok {
 			e.Message = fmt.Sprintf("%q cannot be encoded: %s.", src.Name, strings.TrimSuffix(e.Message, "."))
 		}
 		return nil, err
 	}
-	outputs, err := Encode(ctx, w.c.Tools, plan, src, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	outputs, err := Encode(ctx, w.c.Tools, plan, plan.sources(src, others), filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,146 @@
+package encoder
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/ffmpeg"
+)
+
+// streamable are the codecs that a track may have to be copied into an MP4 that
+// a streaming endpoint can serve.
+var streamable = []string{"h264", "hevc", "av1", "aac", "ac3", "eac3"}
+
+func newCopy(input int, src *ffmpeg.Info, s *ffmpeg.Stream) Copy {
+	c := Copy{Input: input, Stream: s.Index, Kind: s.Kind, Codec: s.Codec, Language: language(s.Language)}
+	if _, exact := expected(src, s); exact {
+		c.Frames = s.Frames
+	}
+	return c
+}
+
+func copyable(copies []Copy) error {
+	for _, c := range copies {
+		if !slices.Contains(streamable, c.Codec) {
+			return jobErrorf(ams.ConfigurationUnsupported, "its %s stream %d (%s) cannot be copied into an MP4 that streams; encode it", c.Kind, c.Stream, c.Codec)
+		}
+	}
+	return nil
+}
+
+// sources are what a plan reads: the others only if it copies from them.
+func (p *Plan) sources(src Source, others []Source) []Source {
+	for _, c := range p.Copies {
+		if c.Input > 0 {
+			return append([]Source{src}, others...)
+		}
+	}
+	return []Source{src}
+}
+
+// copyEverything plans the CopyAllBitrate presets: every track of every media
+// file of the input, apart or each picture with the sound of its file.
+func (p *Plan) copyEverything(r *recipe, q Request) error {
+	if q.Clip != (Clip{}) {
+		return jobErrorf(ams.ConfigurationUnsupported, "this server cannot copy a part of a track: encode it, or leave out the job input's start and end")
+	}
+	for input, src := range append([]*ffmpeg.Info{q.Source}, q.Others...) {
+		var video, audio []string
+		for i := range src.Streams {
+			s := &src.Streams[i]
+			if s.Kind != "video" && s.Kind != "audio" || s.Picture {
+				continue
+			}
+			part := fmt.Sprintf("c%d", len(p.Copies))
+			p.Copies = append(p.Copies, newCopy(input, src, s))
+			if s.Kind == "video" {
+				video = append(video, part)
+			} else {
+				audio = append(audio, part)
+			}
+		}
+		if r.copyAll == copyTogether && video != nil {
+			for _, part := range video {
+				p.Files = append(p.Files, File{Format: "mp4", Parts: append([]string{part}, audio...)})
+			}
+			continue
+		}
+		for _, part := range append(video, audio...) {
+			p.Files = append(p.Files, File{Format: "mp4", Parts: []string{part}})
+		}
+	}
+	return copyable(p.Copies)
+}
+
+// assemble decides which tracks go into which file.
+func (p *Plan) assemble(r *recipe) {
+	var video, audio []string
+	labels := map[string][]string{}
+	add := func(list *[]string, kind byte, n int, label string) {
+		part := fmt.Sprintf("%c%d", kind, n)
+		*list = append(*list, part)
+		if label != "" {
+			labels[label] = append(labels[label], part)
+		}
+	}
+	if p.Video != nil {
+		for i, g := range p.Video.Rungs {
+			add(&video, 'v', i, g.Label)
+		}
+	}
+	if p.Audio != nil {
+		for i, s := range p.Audio.Tracks {
+			add(&audio, 'a', i, s.Label)
+		}
+	}
+	for i, c := range p.Copies {
+		if c.Kind == "video" {
+			add(&video, 'c', i, "")
+		} else {
+			add(&audio, 'c', i, "")
+		}
+	}
+	formats := r.formats
+	if formats == nil {
+		formats = []format{{kind: "mp4"}}
+	}
+	for _, f := range formats {
+		if f.kind != "mp4" && f.kind != "ts" {
+			continue
+		}
+		file := func(parts ...string) {
+			p.Files = append(p.Files, File{Format: f.kind, Pattern: f.pattern, Kilo: f.kilo, Parts: parts})
+		}
+		switch {
+		case f.files != nil:
+			for _, wanted := range f.files {
+				var parts []string
+				for _, label := range wanted {
+					for _, part := range labels[label] {
+						if !slices.Contains(parts, part) {
+							parts = append(parts, part)
+						}
+					}
+				}
+				slices.SortStableFunc(parts, func(a, b string) int { return int(b[0]) - int(a[0]) }) // pictures first
+				if parts != nil {
+					file(parts...)
+				}
+			}
+		case video == nil:
+			for _, part := range audio {
+				file(part)
+			}
+		default:
+			for _, part := range video {
+				file(append([]string{part}, audio...)...)
+			}
+			if r.audioFile {
+				for _, part := range audio {
+					file(part)
+				}
+			}
+		}
+	}
+}
