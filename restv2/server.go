@@ -45,6 +45,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	oc := odata.Config{Model: m, Path: c.Path, Log: c.Log, Fault: fault, Allow: allow,
 		Sets: map[string]odata.Reader{
+			"Filters":         filters{},
 			"MediaProcessors": mediaProcessors{},
 			"Operations":      operations{},
 			"StorageAccounts": storageAccounts{},
@@ -106,6 +107,7 @@ func unauthorized(msg string) error {
 // nouns are the words of permissions, by entity set. The others are read by
 // who may read the account.
 var nouns = map[string]string{
+	"Filters":            "accountFilters/",
 	"StreamingEndpoints": "streamingEndpoints/",
 	"Operations":         "streamingEndpointOperations/",
 }

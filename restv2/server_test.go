@@ -50,7 +50,9 @@ func newServer(t *testing.T) *httptest.Server {
 		t.Fatal(err)
 	}
 	face, err := restv2.New(restv2.Config{Tokens: tokens{}, Path: "/api/", Log: slog.New(slog.DiscardHandler),
-		Account: func(r *http.Request) (*account.Account, error) { return accounts.Account(r.Context(), "s", "g", "openams") }})
+		Account: func(r *http.Request) (*account.Account, error) {
+			return accounts.Account(r.Context(), "s", "g", "openams")
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +160,35 @@ func TestStreamingEndpoint(t *testing.T) {
 	}
 	if code, _, _ = ask(t, s, "Contributor", "GET", path, ""); code != 404 {
 		t.Errorf("deleted, but %d", code)
+	}
+}
+
+// A filter of the account, as the documents of v2 print it.
+func TestFilter(t *testing.T) {
+	s := newServer(t)
+	body := `{"Name":"GlobalFilter","PresentationTimeRange":{"StartTimestamp":"0","EndTimestamp":"9223372036854775807",
+		"PresentationWindowDuration":"12000000000","LiveBackoffDuration":"0","Timescale":"10000000"},
+		"Tracks":[{"PropertyConditions":[{"Property":"Type","Value":"audio","Operator":"Equal"},{"Property":"Bitrate","Value":"0-2147483647","Operator":"Equal"}]}]}`
+	code, _, f := ask(t, s, "Contributor", "POST", "Filters", body)
+	if code != 201 {
+		t.Fatalf("%d %v", code, f)
+	}
+	if code, _, _ := ask(t, s, "Contributor", "POST", "Filters", body); code != 409 {
+		t.Errorf("a second one of the name: %d", code)
+	}
+	if code, _, v := ask(t, s, "Contributor", "MERGE", "Filters('GlobalFilter')", `{"FirstQuality":{"Bitrate":"550000"}}`); code != 204 {
+		t.Errorf("%d %v", code, v)
+	}
+	_, _, f = ask(t, s, "Reader", "GET", "Filters('GlobalFilter')", "")
+	delete(f, "odata.metadata")
+	b, err := json.Marshal(f)
+	if want := `{"FirstQuality":{"Bitrate":550000},"Name":"GlobalFilter","PresentationTimeRange":{"EndTimestamp":"9223372036854775807","ForceEndTimestamp":false,"LiveBackoffDuration":"0","PresentationWindowDuration":"12000000000","StartTimestamp":"0","Timescale":"10000000"},"Tracks":[{"PropertyConditions":[{"Operator":"Equal","Property":"Type","Value":"audio"},{"Operator":"Equal","Property":"Bitrate","Value":"0-2147483647"}]}]}`; string(b) != want || err != nil {
+		t.Errorf("%s\n%s", b, want)
+	}
+	for _, code := range []int{204, 404} {
+		if got, _, _ := ask(t, s, "Contributor", "DELETE", "Filters('GlobalFilter')", ""); got != code {
+			t.Errorf("%d, want %d", got, code)
+		}
 	}
 }
 

@@ -1,0 +1,141 @@
+package restv2
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/openams/openams/ams"
+	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/restv2/odata"
+)
+
+// filters serves the Filters set: those of the account.
+type filters struct{}
+
+func (filters) Get(ctx context.Context, key string) (odata.Entity, error) {
+	f, err := of(ctx).Filter(ctx, "", key)
+	if err != nil {
+		return nil, err
+	}
+	return filterEntity(f), nil
+}
+
+func (filters) Query(ctx context.Context, q *odata.Query) (*odata.Page, error) {
+	var all []odata.Entity
+	var page catalog.Query
+	for {
+		fs, next, err := of(ctx).Filters(ctx, "", page)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range fs {
+			all = append(all, filterEntity(f))
+		}
+		if page.After = next; next == "" {
+			return q.Apply(all)
+		}
+	}
+}
+
+func (filters) Create(ctx context.Context, in *odata.Insert) (*odata.Result, error) {
+	name, _ := in.Values["Name"].(string)
+	switch _, err := of(ctx).Filter(ctx, "", name); {
+	case err == nil: // account would take it as an update
+		return nil, odata.Errorf(http.StatusConflict, "A filter named '%s' exists already.", name)
+	case ams.CodeOf(err) != ams.NotFound:
+		return nil, err
+	}
+	f := ams.ManifestFilter{Name: name}
+	applyFilter(&f, in.Values)
+	made, _, err := of(ctx).CreateOrUpdateFilter(ctx, "", f)
+	if err != nil {
+		return nil, err
+	}
+	return &odata.Result{Entity: filterEntity(made)}, nil
+}
+
+func (filters) Update(ctx context.Context, key string, change odata.Entity) (*odata.Result, error) {
+	_, err := of(ctx).UpdateFilter(ctx, "", key, func(f *ams.ManifestFilter) error {
+		applyFilter(f, change)
+		return nil
+	})
+	return nil, err
+}
+
+func (filters) Delete(ctx context.Context, key string, _ url.Values) (*odata.Result, error) {
+	existed, err := of(ctx).DeleteFilter(ctx, "", key)
+	if err == nil && !existed {
+		err = odata.NotFound("Filters")
+	}
+	return nil, err
+}
+
+func filterEntity(f *ams.ManifestFilter) odata.Entity {
+	out := odata.Entity{"Name": f.Name}
+	if t := f.Time; t != nil {
+		// v2 spells out what v3 leaves open (documented).
+		out["PresentationTimeRange"] = odata.Entity{
+			"StartTimestamp": or(t.Start, 0), "EndTimestamp": or(t.End, ams.Unlimited),
+			"PresentationWindowDuration": or(t.Window, ams.Unlimited), "LiveBackoffDuration": or(t.Backoff, 0),
+			"Timescale": or(t.Timescale, ams.DefaultTimescale), "ForceEndTimestamp": or(t.ForceEndTime, false),
+		}
+	}
+	tracks := []any{}
+	for _, s := range f.Tracks {
+		conditions := []any{}
+		for _, c := range s.Conditions {
+			conditions = append(conditions, odata.Entity{"Property": string(c.Property), "Value": c.Value, "Operator": string(c.Operation)})
+		}
+		tracks = append(tracks, odata.Entity{"PropertyConditions": conditions})
+	}
+	out["Tracks"] = tracks
+	if f.FirstQuality > 0 {
+		out["FirstQuality"] = odata.Entity{"Bitrate": f.FirstQuality}
+	}
+	return out
+}
+
+func or[T any](p *T, otherwise T) T {
+	if p != nil {
+		return *p
+	}
+	return otherwise
+}
+
+// applyFilter writes what v names into f.
+func applyFilter(f *ams.ManifestFilter, v odata.Entity) {
+	if value, ok := v["PresentationTimeRange"]; ok {
+		f.Time = nil
+		if t, ok := value.(odata.Entity); ok {
+			f.Time = &ams.TimeRange{
+				Start: pointer[int64](t["StartTimestamp"]), End: pointer[int64](t["EndTimestamp"]),
+				Window: pointer[int64](t["PresentationWindowDuration"]), Backoff: pointer[int64](t["LiveBackoffDuration"]),
+				Timescale: pointer[int64](t["Timescale"]), ForceEndTime: pointer[bool](t["ForceEndTimestamp"]),
+			}
+		}
+	}
+	if value, ok := v["FirstQuality"]; ok {
+		f.FirstQuality = 0
+		if q, ok := value.(odata.Entity); ok {
+			f.FirstQuality, _ = q["Bitrate"].(int64)
+		}
+	}
+	if value, ok := v["Tracks"]; ok {
+		f.Tracks = nil
+		items, _ := value.([]any)
+		for _, item := range items {
+			var s ams.TrackSelection
+			conditions, _ := item.(odata.Entity)["PropertyConditions"].([]any)
+			for _, condition := range conditions {
+				c := condition.(odata.Entity)
+				property, _ := c["Property"].(string)
+				text, _ := c["Value"].(string)
+				operator, _ := c["Operator"].(string)
+				s.Conditions = append(s.Conditions, ams.FilterCondition{
+					Property: ams.TrackProperty(property), Value: text, Operation: ams.Comparison(operator)})
+			}
+			f.Tracks = append(f.Tracks, s)
+		}
+	}
+}
