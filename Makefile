@@ -1,6 +1,7 @@
 # make demo    the whole flow on a throw-away server, with a real clip
 # make test    every test; installs what they need
 # make bench   the figures of docs/performance.md
+# make torture hours of kills and large uploads
 # make build   bin/openams
 # make lint    gofmt, go vet, staticcheck
 
@@ -11,7 +12,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 MP4FF = $(shell $(GO) mod download github.com/Eyevinn/mp4ff && $(GO) list -m -f '{{.Dir}}' github.com/Eyevinn/mp4ff)
 BBB_CREDIT = Big Buck Bunny, (c) Blender Foundation, CC BY 3.0, peach.blender.org
 
-.PHONY: demo test bench build lint need-demo need-test
+.PHONY: demo test bench torture build lint need-demo need-test
 .DEFAULT_GOAL := build
 
 build:
@@ -29,8 +30,13 @@ test: need-test build
 	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -timeout 40m ./...
 
 bench: need-test build
+	@test -d e2e/js/node_modules/azurite || (cd e2e/js && npm install --no-save --no-audit --no-fund azurite@3.37.0)
 	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -run '^$$' -bench . -benchtime 2s -timeout 60m $$($(GO) list ./... | grep -v /e2e$$)
 	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" $(GO) test -run "^$$" -bench . -benchtime 1x -timeout 60m ./e2e
+
+torture: need-test build
+	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" OPENAMS_TEST_TORTURE=1 $(GO) test -count 1 -timeout 4h -v -run TestTorture ./e2e
+	OPENAMS_TEST_KILL_ROUNDS=2000 $(GO) test -count 1 -timeout 4h -run TestKill ./restblob
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -101,8 +101,13 @@ func openStore(ctx context.Context, c *config, dir string, log *slog.Logger) (*c
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	return db, blob.New(db, driver, blob.Options{Log: log}), nil
+	room := disk.NewReserve(filepath.Join(c.Data, "reserve"), reserve)
+	return db, blob.New(db, driver, blob.Options{Log: log, Room: room}), nil
 }
+
+// reserve is the bytes held back so that a full disk can still record what is
+// deleted.
+const reserve = 8 << 20
 
 // findTools finds ffmpeg and makes sure that it can do what the encoder asks.
 func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, error) {
