@@ -34,9 +34,6 @@ func (p *Plan) Args(inputs []string, dir string) []string {
 	for i, path := range inputs {
 		options := ffmpeg.Strict()
 		if i == 0 {
-			if p.Video != nil && p.Video.Rotate != "" {
-				options = append(options, "-noautorotate")
-			}
 			if p.Seek > 0 {
 				options = append(options, "-ss", secs(p.Seek))
 			}
@@ -189,8 +186,9 @@ func resize(width, height int, pad []int) string {
 }
 
 // filters returns the chains from the source's picture to one output for each
-// rung, [v0], [v1] and so on, and for each set of images, [i0]. Unless the plan
-// says how, ffmpeg itself turns the picture upright before them.
+// rung, [v0], [v1] and so on, and for each set of images, [i0]. ffmpeg itself
+// turns the picture upright before them: if it did not, it would write the
+// source's rotation into the outputs, whatever became of the picture.
 func (v *Video) filters() []string {
 	chain := []string{
 		"setpts=PTS-(" + secs(v.Origin) + ")/TB",
@@ -199,11 +197,11 @@ func (v *Video) filters() []string {
 		chain = append(chain, "bwdif=mode=send_frame:parity="+v.Deinterlace+":deint=interlaced")
 	}
 	switch v.Rotate {
-	case "90":
+	case 90:
 		chain = append(chain, "transpose=clock")
-	case "180":
+	case 180:
 		chain = append(chain, "hflip", "vflip")
-	case "270":
+	case 270:
 		chain = append(chain, "transpose=cclock")
 	}
 	if c := v.Crop; c != nil {

@@ -398,7 +398,7 @@ func TestPlanErrors(t *testing.T) {
 
 // TestEncodeCancel: when the context ends, ffmpeg dies and its files go.
 func TestEncodeCancel(t *testing.T) {
-	path := film(t, "60", "1280x720", "25")
+	path := film(t, "30", "160x90", "25")
 	src, _, err := Choose(t.Context(), tools(t), []Source{{Name: "film.mp4", Path: path}})
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ type Video struct {
 	End         time.Duration   `json:",omitempty"` // after Origin, where a clip ends
 	Rate        ffmpeg.Rational // frames per second
 	Deinterlace string          `json:",omitempty"` // parity: interlaced frames only; "" for not at all
-	Rotate      string          `json:",omitempty"` // clockwise degrees instead of what the source says
+	Rotate      int             `json:",omitempty"` // clockwise degrees, of the picture that is upright by the source's word
 	Crop        []int           `json:",omitempty"` // left, top, width, height
 	ToneMap     string          // transfer function to map to SDR, "" for none
 	Assume      []string        // what a picture to be tone-mapped does not tell, as options of setparams
@@ -286,7 +286,7 @@ func inWindow(src *ffmpeg.Info, s *ffmpeg.Stream, d, from, to time.Duration) tim
 }
 
 func newVideo(src *ffmpeg.Info, s *ffmpeg.Stream, rate ffmpeg.Rational, r *recipe, from, to time.Duration) *Video {
-	v := &Video{Stream: s.Index, Codec: s.Codec, Rate: rate, Rotate: r.filters.rotation, Format: "yuv420p"}
+	v := &Video{Stream: s.Index, Codec: s.Codec, Rate: rate, Format: "yuv420p"}
 	// Frames flagged progressive pass through untouched.
 	if s.FieldOrder != "progressive" && mayInterlace(s.Codec) && !r.filters.progressive {
 		if v.Deinterlace = r.filters.parity; v.Deinterlace == "" {
@@ -315,8 +315,9 @@ func newVideo(src *ffmpeg.Info, s *ffmpeg.Stream, rate ffmpeg.Rational, r *recip
 // dress decides on what needs the number of frames or the size of the picture.
 func (v *Video) dress(src *ffmpeg.Info, s *ffmpeg.Stream, r *recipe, from, to time.Duration) error {
 	stream := *s // the picture as the encoders get it, but for the crop
-	if v.Rotate != "" {
-		stream.Rotation = map[string]int{"0": 0, "90": 90, "180": 180, "270": 270}[v.Rotate]
+	if r.filters.rotation != "" {
+		stream.Rotation = map[string]int{"0": 0, "90": 90, "180": 180, "270": 270}[r.filters.rotation]
+		v.Rotate = (stream.Rotation - s.Rotation + 360) % 360
 	}
 	w, h := stream.DisplaySize()
 	if c := r.filters.crop; c != nil {

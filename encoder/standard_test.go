@@ -51,6 +51,8 @@ var standards = map[string]string{
 		"filters":{"deinterlace":{"mode":"AutoPixelAdaptive","parity":"TopFieldFirst"},"rotation":"Rotate90","crop":{"left":"10","top":"25%","width":"40","height":"50%"},
 			"fadeIn":{"duration":"PT0.4S","fadeColor":"0xFF0000"},"fadeOut":{"duration":"10","fadeColor":"rgb(0, 0, 255)"}},
 		"formats":[{"#Mp4Format","filenamePattern":"{Basename}{Extension}"}]}`,
+	"both": `{"codecs":[{"#AacAudio"},{"#H264Video","complexity":"Speed","layers":[{"bitrate":200000}]},{"#H265Video","complexity":"Speed","layers":[{"bitrate":100000}]}],
+		"formats":[{"#Mp4Format","filenamePattern":"{Basename}_{Codec}{Extension}"}]}`,
 	"copy": `{"codecs":[{"#CopyVideo"},{"#CopyAudio"}],"formats":[{"#Mp4Format","filenamePattern":"{Basename}-{Resolution}{Extension}"},{"#TransportStreamFormat","filenamePattern":"{Basename}{Extension}"}]}`,
 }
 
@@ -70,6 +72,58 @@ func TestStandardPlans(t *testing.T) {
 	}
 }
 
+// mesNamed are the presets of Media Encoder Standard that this encoder has: all
+// that Microsoft's tools shipped but the content-adaptive one.
+var mesNamed = []string{
+	"AAC Audio", "AAC Good Quality Audio", "Adaptive Streaming",
+	"H264 Multiple Bitrate 1080p Audio 5.1", "H264 Multiple Bitrate 1080p", "H264 Multiple Bitrate 16x9 SD Audio 5.1", "H264 Multiple Bitrate 16x9 SD",
+	"H264 Multiple Bitrate 16x9 for iOS", "H264 Multiple Bitrate 4K Audio 5.1", "H264 Multiple Bitrate 4K",
+	"H264 Multiple Bitrate 4x3 SD Audio 5.1", "H264 Multiple Bitrate 4x3 SD", "H264 Multiple Bitrate 4x3 for iOS",
+	"H264 Multiple Bitrate 720p Audio 5.1", "H264 Multiple Bitrate 720p",
+	"H264 Single Bitrate 1080p Audio 5.1", "H264 Single Bitrate 1080p", "H264 Single Bitrate 16x9 SD Audio 5.1", "H264 Single Bitrate 16x9 SD",
+	"H264 Single Bitrate 4K Audio 5.1", "H264 Single Bitrate 4K", "H264 Single Bitrate 4x3 SD Audio 5.1", "H264 Single Bitrate 4x3 SD",
+	"H264 Single Bitrate 720p Audio 5.1", "H264 Single Bitrate 720p for Android", "H264 Single Bitrate 720p",
+	"H264 Single Bitrate High Quality SD for Android", "H264 Single Bitrate Low Quality SD for Android",
+}
+
+func mes(name string) ams.Preset {
+	return ams.Preset{Type: mesPreset, Body: fmt.Appendf(nil, `{"presetName":%q}`, name)}
+}
+
+// TestNamedPlans holds plan and command line of the v2 presets.
+func TestNamedPlans(t *testing.T) {
+	var got bytes.Buffer
+	for _, name := range mesNamed {
+		fmt.Fprintf(&got, "# %s\n", name)
+		for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov"} {
+			showPlan(t, &got, mes(name), Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Basename: Basename(source)}, source)
+		}
+	}
+	golden(t, "testdata/plans/mes.txt", got.Bytes())
+}
+
+// TestNamedEncode runs v2 presets of each kind.
+func TestNamedEncode(t *testing.T) {
+	path := film(t, "1", "160x90", "25")
+	for _, tt := range []struct{ preset, want string }{
+		{"H264 Single Bitrate Low Quality SD for Android", "film_176x100_56.mp4: avc1 176x100 12 frames, IDR 12; mp4a 2 fra"},
+		{"H264 Single Bitrate High Quality SD for Android", "film_480x270_500.mp4: avc1 480x270 25 frames, IDR 25; mp4a 2 fra"},
+		{"H264 Single Bitrate 16x9 SD Audio 5.1", "film_848x480_2200.mp4: avc1 848x480 25 frames, IDR 25; mp4a 6 fra"},
+		{"AAC Audio", "film_AAC_128.mp4: mp4a 2 fra"},
+	} {
+		dir := filepath.Join(t.TempDir(), "out")
+		files, plan, err := encodeWith(t, mes(tt.preset), Clip{}, dir, path)
+		if err != nil {
+			t.Errorf("%s: %v", tt.preset, err)
+			continue
+		}
+		check(t, files, plan, dir)
+		if got := show(t, files[0]); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.preset, got, tt.want)
+		}
+	}
+}
+
 // TestStandardEncode runs every one of the presets and looks at what comes out.
 func TestStandardEncode(t *testing.T) {
 	path := film(t, "2", "160x90", "25")
@@ -86,6 +140,7 @@ func TestStandardEncode(t *testing.T) {
 		{"images", []string{"Thumbnail-film-half-000001.jpg: 80x46", "Thumbnail-film-half-000002.jpg: 80x46", "Thumbnail-film--000001.jpg: 64x36", "Thumbnail-film--000002.jpg: 64x36",
 			"best.png: 160x90", "Thumbnail-film-sprite-000001.jpg: 128x54", "Thumbnail-film-sprite-000001.vtt"}},
 		{"filters", []string{"film.mp4: avc1 40x80 50 frames, IDR 50", "film.ism", "film.ismc"}},
+		{"both", []string{"film_H264.mp4: avc1 160x90 50 frames, IDR 50; mp4a 2 fra", "film_HEVC.mp4: hvc1 160x90 50 frames, IDR 50; mp4a 2 fra", "film.ism", "film.ismc"}},
 		{"copy", []string{"film-160x90.mp4: avc1 160x90 50 frames, IDR 50; mp4a 1 fra", "film.ts: 50 frames of h264, aac 1 at 44100", "film.ism", "film.ismc"}},
 	} {
 		t.Run(tt.preset, func(t *testing.T) {

@@ -192,6 +192,35 @@ func TestWorker(t *testing.T) {
 		t.Errorf("outputs %q", files)
 	}
 
+	// A part of the input, by a preset of the user's own that overrides the
+	// transform's.
+	part := s.asset("part", nil)
+	_, _, err := s.account.CreateOrUpdateTransform(t.Context(), "own", account.TransformInput{Outputs: []ams.TransformOutput{{Preset: standard(standards["ladder"])}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	override := standard(standards["transport"])
+	clipped := assetInput("in", "My film.mp4")
+	clipped.Start = []byte(`{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT0.4S"}`)
+	clipped.End = []byte(`{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT1.2S"}`)
+	j, err := s.account.SubmitJob(t.Context(), "own", "part", account.JobRequest{Input: clipped, Outputs: []account.JobOutput{{Asset: "part", Override: &override}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if task := s.wait(j); task.State != ams.Finished {
+		t.Errorf("%+v, %v", task, task.Error)
+	}
+	if files := s.files(part); len(files) != 3 || !slices.Contains(files, "My film.ts") {
+		t.Errorf("outputs %q", files)
+	} else if r, err := s.blobs.OpenLocal(t.Context(), part.StorageAccount, part.Container, "My film.ts"); err != nil {
+		t.Error(err)
+	} else {
+		defer r.Close()
+		if path, ok := r.LocalPath(); !ok || frames(t, path) != 10 { // of 12.5 a second
+			t.Errorf("%d frames, want 10", frames(t, path))
+		}
+	}
+
 	// Failures, each with its code and no file left.
 	s.asset("text", map[string]string{"text.mp4": note})
 	s.asset("empty", nil)
@@ -272,7 +301,7 @@ func (f downloads) Download(ctx context.Context, raw string, to io.Writer) (int6
 func TestWorkerCancel(t *testing.T) {
 	s := newService(t, jobqueue.Config{Heartbeat: 50 * time.Millisecond})
 	s.run(s.worker("one"))
-	s.asset("in", map[string]string{"film.mp4": film(t, "60", "1280x720", "25")})
+	s.asset("in", map[string]string{"film.mp4": film(t, "30", "160x90", "25")})
 	out := s.asset("out", nil)
 	j := s.submit("long", "H264MultipleBitrate1080p", assetInput("in"), "out")
 	for c := range s.changes {
@@ -342,7 +371,7 @@ func TestWorkerAgain(t *testing.T) {
 // TestWorkerStops: a server that stops gives its task back at once.
 func TestWorkerStops(t *testing.T) {
 	s := newService(t, jobqueue.Config{})
-	s.asset("in", map[string]string{"film.mp4": film(t, "60", "1280x720", "25")})
+	s.asset("in", map[string]string{"film.mp4": film(t, "30", "160x90", "25")})
 	out := s.asset("out", nil)
 	j := s.submit("long", "H264MultipleBitrate1080p", assetInput("in"), "out")
 	ctx, stop := context.WithCancel(t.Context())
