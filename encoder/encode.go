@@ -30,7 +30,8 @@ type OutputFile struct {
 }
 
 // Encode runs a plan and leaves its outputs, and nothing else, in workDir,
-// which is made and must be empty. They come in the order in which they are to
+// which is made and must be empty; another folder beside it, its name with
+// ".parts" added, is there meanwhile. They come in the order in which they are to
 // be stored: the server manifest, which makes the asset playable, is the last.
 // srcs are the source and the others that the plan was made for.
 //
@@ -45,10 +46,15 @@ func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, 
 		}
 		inputs = append(inputs, src.Path)
 	}
-	if err := os.MkdirAll(workDir, 0o700); err != nil {
-		return nil, serviceError(err)
+	// Parts lie apart: users name the outputs.
+	tmp := workDir + ".parts"
+	for _, dir := range []string{workDir, tmp} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, serviceError(err)
+		}
 	}
 	defer func() {
+		os.RemoveAll(tmp)
 		if err != nil {
 			os.RemoveAll(workDir)
 		}
@@ -59,7 +65,7 @@ func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, 
 
 	const share = 96 // percent of the work that is ffmpeg's first run
 	total := plan.length(srcs[0].Info)
-	err = tools.Run(ctx, plan.Args(inputs, workDir), func(p ffmpeg.Progress) {
+	err = tools.Run(ctx, plan.Args(inputs, tmp), func(p ffmpeg.Progress) {
 		if total > 0 {
 			progress(share * min(1, p.Time.Seconds()/total.Seconds()))
 		}
@@ -67,16 +73,17 @@ func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, 
 	if err != nil {
 		return nil, explain(ctx, tools, plan, srcs, err)
 	}
-	parts, err := inspect(plan, srcs, workDir)
+	parts, err := inspect(plan, srcs, tmp)
 	if err != nil {
 		return nil, err
 	}
-	stills, err := plan.stills(srcs[0], workDir)
+	taken := plan.namer()
+	stills, err := plan.stills(srcs[0], tmp, workDir, taken)
 	if err != nil {
 		return nil, err
 	}
 	progress(share)
-	all, err := finish(ctx, tools, plan, parts, workDir, func(part float64) { progress(share + (100-share)*part) })
+	all, err := finish(ctx, tools, plan, parts, tmp, workDir, taken, func(part float64) { progress(share + (100-share)*part) })
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -135,7 +142,7 @@ func inspect(plan *Plan, srcs []Source, dir string) (map[string]*part, error) {
 			rungs = append(rungs, m)
 			all[m.name] = m
 		}
-		if err := v.check(src, rungs); err != nil {
+		if err := v.check(src, rungs, plan.Seek+v.Origin); err != nil {
 			return nil, err
 		}
 	}
@@ -214,8 +221,9 @@ func indexFile(path string) (*mp4.Index, error) {
 }
 
 // check holds the rungs against the plan: as many frames as the source has, an
-// IDR at each multiple of the GOP, the same times in all.
-func (v *Video) check(src Source, rungs []*part) error {
+// IDR at each multiple of the GOP, the same times in all. zero is where in the
+// source the outputs start.
+func (v *Video) check(src Source, rungs []*part, zero time.Duration) error {
 	var first []mp4.Sample
 	for i, m := range rungs {
 		t := m.track()
@@ -225,7 +233,7 @@ func (v *Video) check(src Source, rungs []*part) error {
 			if n := int64(len(samples)); n < v.Frames-v.Slack {
 				rate := v.Rate.Float()
 				return jobErrorf(ams.ContentMalformed, "%q: its video stream %d (%s) ends at %.2f s of the %.2f s that the file announces.",
-					src.Name, v.Stream, v.Codec, v.Origin.Seconds()+float64(n)/rate, v.Origin.Seconds()+float64(v.Frames)/rate)
+					src.Name, v.Stream, v.Codec, zero.Seconds()+float64(n)/rate, zero.Seconds()+float64(v.Frames)/rate)
 			}
 		}
 		if len(samples) != len(first) || t.Timescale != rungs[0].track().Timescale {

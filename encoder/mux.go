@@ -23,8 +23,8 @@ type made struct {
 
 // finish makes the plan's files of the parts, and lays the MP4s out for
 // streaming. Afterwards they and their indexes lie in dir under their final
-// names, and the parts are gone.
-func finish(ctx context.Context, tools ffmpeg.Tools, plan *Plan, parts map[string]*part, dir string, progress func(part float64)) ([]*made, error) {
+// names. taken are the names that other outputs have.
+func finish(ctx context.Context, tools ffmpeg.Tools, plan *Plan, parts map[string]*part, tmp, dir string, taken namer, progress func(part float64)) ([]*made, error) {
 	var all []*made
 	for _, f := range plan.Files {
 		m := &made{file: f}
@@ -33,8 +33,8 @@ func finish(ctx context.Context, tools ffmpeg.Tools, plan *Plan, parts map[strin
 		}
 		all = append(all, m)
 	}
-	plan.name(all)
-	if err := mux(ctx, tools, plan, all, dir); err != nil {
+	plan.name(all, taken)
+	if err := mux(ctx, tools, plan, all, tmp, dir); err != nil {
 		return nil, err
 	}
 	for i, m := range all {
@@ -48,20 +48,13 @@ func finish(ctx context.Context, tools ffmpeg.Tools, plan *Plan, parts map[strin
 		}
 		progress(float64(i+1) / float64(len(all)))
 	}
-	for _, t := range parts {
-		if t.uses > 0 || len(all) == 0 {
-			if err := os.Remove(t.path); err != nil {
-				return nil, err
-			}
-		}
-	}
 	return all, nil
 }
 
 // mux puts the parts of each file together that has more than one, or that is no
 // MP4. A sound is encoded once, and ffmpeg cannot write one encode into files of
 // different pictures.
-func mux(ctx context.Context, tools ffmpeg.Tools, plan *Plan, all []*made, dir string) error {
+func mux(ctx context.Context, tools ffmpeg.Tools, plan *Plan, all []*made, tmp, dir string) error {
 	args := []string{"-y", "-xerror"}
 	if plan.Copies != nil {
 		args = append(args, "-copyts") // each part starts where the source has it
@@ -90,7 +83,7 @@ func mux(ctx context.Context, tools ffmpeg.Tools, plan *Plan, all []*made, dir s
 			outputs = append(outputs, "-f", "mpegts", ffmpeg.File(m.path))
 			continue
 		}
-		m.path = filepath.Join(dir, fmt.Sprintf("muxed-%d.mp4", i))
+		m.path = filepath.Join(tmp, fmt.Sprintf("muxed-%d.mp4", i))
 		outputs = append(outputs, "-f", "mp4", ffmpeg.File(m.path))
 	}
 	if muxed == nil {

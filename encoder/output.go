@@ -64,8 +64,7 @@ var codecNames = map[string]string{"h264": "H264", "hevc": "HEVC", "aac": "AAC",
 // target keeps the name predictable. A rung without audio has no "AACAudio"
 // (inferred). Rungs that would have the same name are counted. {Bitrate} in a
 // pattern is the target.
-func (p *Plan) name(all []*made) {
-	taken := p.namer()
+func (p *Plan) name(all []*made, taken namer) {
 	for _, m := range all {
 		var video, audio *part
 		for _, t := range m.parts {
@@ -146,14 +145,13 @@ func (t *part) codec() string {
 
 func kbps(bitrate int64) int64 { return max(1, (bitrate+500)/1000) }
 
-// stills gives the images that ffmpeg made their names, and writes the WebVTT
+// stills gives the images that ffmpeg made in tmp their names in dir, and writes the WebVTT
 // files of sprites.
-func (p *Plan) stills(src Source, dir string) ([]OutputFile, error) {
+func (p *Plan) stills(src Source, tmp, dir string, taken namer) ([]OutputFile, error) {
 	if p.Video == nil {
 		return nil, nil
 	}
 	var files []OutputFile
-	taken := p.namer()
 	for i := range p.Video.Images {
 		im := &p.Video.Images[i]
 		want := im.Count
@@ -163,7 +161,7 @@ func (p *Plan) stills(src Source, dir string) ([]OutputFile, error) {
 		width, height := im.size()
 		n := 0
 		for ; ; n++ {
-			path := filepath.Join(dir, fmt.Sprintf(stillFile(i, im.Format), n+1))
+			path := filepath.Join(tmp, fmt.Sprintf(stillFile(i, im.Format), n+1))
 			if _, err := os.Stat(path); err != nil {
 				if !errors.Is(err, os.ErrNotExist) {
 					return nil, serviceError(err)

@@ -127,6 +127,19 @@ func TestNamedEncode(t *testing.T) {
 // TestStandardEncode runs every one of the presets and looks at what comes out.
 func TestStandardEncode(t *testing.T) {
 	path := film(t, "2", "160x90", "25")
+
+	// Names that users choose never meet those of work in progress, or each other.
+	dir := filepath.Join(t.TempDir(), "out")
+	if _, _, err := encodeWith(t, standard(`{"codecs":[{"#AacAudio"},{"#H264Video","layers":[{"bitrate":300000},{"bitrate":200000}]},{"#PngImage","start":"0","range":"1"}],
+		"formats":[{"#Mp4Format","filenamePattern":"v0{Extension}"},{"#PngFormat","filenamePattern":"v0.mp4"}]}`), Clip{}, dir, path); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"v0.mp4", "v0_2.mp4", "v0_3.mp4"} {
+		if names := list(t, dir); !slices.Contains(names, name) {
+			t.Errorf("no %s among %v", name, names)
+		}
+	}
+
 	for _, tt := range []struct {
 		preset string
 		want   []string // name: tracks and their frames, or the size of a picture
@@ -299,6 +312,47 @@ func TestBuiltInEncode(t *testing.T) {
 		slices.Sort(got)
 		if s := strings.Join(got, "|"); s != tt.want {
 			t.Errorf("%s:\n%s\nwant\n%s", tt.preset, s, tt.want)
+		}
+	}
+}
+
+// TestCopyOffset: sound that starts later than the picture still does so if one
+// of them, or both, are copied.
+func TestCopyOffset(t *testing.T) {
+	path := clip(t, "late.mp4",
+		"-f", "lavfi", "-i", "color=black:size=160x90:rate=25:duration=3",
+		"-itsoffset", "1.013", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000:duration=1",
+		"-map", "0:v", "-map", "1:a", "-c:v", "libx264", "-bf", "2", "-c:a", "aac")
+	const formats = `"formats":[{"#Mp4Format","filenamePattern":"out{Extension}"}]`
+	for _, p := range []string{
+		`{"codecs":[{"#CopyVideo"},{"#CopyAudio"}],` + formats + `}`,
+		`{"codecs":[{"#CopyVideo"},{"#AacAudio"}],` + formats + `}`,
+		`{"codecs":[{"#H264Video","layers":[{"bitrate":100000}]},{"#CopyAudio"}],` + formats + `}`,
+	} {
+		dir := filepath.Join(t.TempDir(), "out")
+		if _, _, err := encodeWith(t, standard(p), Clip{}, dir, path); err != nil {
+			t.Errorf("%s: %v", p, err)
+			continue
+		}
+		out := filepath.Join(dir, "out.mp4")
+		info, err := tools(t).Probe(t.Context(), out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := info.Streams[0].Start; v < -10*time.Millisecond || v > 10*time.Millisecond {
+			t.Errorf("%s: the picture starts at %v", p, v)
+		}
+		// The decoder fills in what is missing before the sound.
+		pcm := command(t, "-i", out, "-map", "0:a", "-af", "aresample=48000:async=1:first_pts=0", "-ac", "1", "-f", "s16le", "-")
+		at := 0.0
+		for i := 0; i+1 < len(pcm); i += 2 {
+			if v := int16(uint16(pcm[i]) | uint16(pcm[i+1])<<8); v > 1000 || v < -1000 {
+				at = float64(i/2) / 48000
+				break
+			}
+		}
+		if at < 0.99 || at > 1.04 {
+			t.Errorf("%s: the sound starts at %.3f s, want 1.013", p, at)
 		}
 	}
 }
