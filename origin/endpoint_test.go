@@ -71,13 +71,12 @@ func TestEndpoints(t *testing.T) {
 	status(map[string]int{"localhost:1": 503, "127.0.0.1:9": 503, "unknown.example.com": 503, "live-acct.localhost:1": 200, "media.example.com": 200})
 
 	// The endpoint of another account does not know the locator.
-	other, op, _, err := s.accounts.CreateOrUpdateAccount(t.Context(), ams.Account{Name: "other", SubscriptionID: s.account.SubscriptionID, ResourceGroup: "rg",
+	other, _, _, err := s.accounts.CreateOrUpdateAccount(t.Context(), ams.Account{Name: "other", SubscriptionID: s.account.SubscriptionID, ResourceGroup: "rg",
 		Location: "local", Storage: []ams.AccountStorage{{Name: storage, Primary: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = op
-	if op, err = other.StartEndpoint(t.Context(), "default"); err != nil {
+	if _, err := other.StartEndpoint(t.Context(), "default"); err != nil {
 		t.Fatal(err)
 	}
 	status(map[string]int{"other.localhost:1": 404})

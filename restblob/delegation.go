@@ -42,13 +42,14 @@ func (s *server) userDelegationKey(w http.ResponseWriter, q *request) error {
 	if err := xml.Unmarshal(text, &info); err != nil {
 		return invalidXML(err)
 	}
-	start, expiry := q.now, time.Time{}
+	start := q.now
 	if info.Start != "" {
 		if start, err = sas.ParseTime(info.Start); err != nil {
 			return bad("InvalidXmlNodeValue", "Start is not a time.")
 		}
 	}
-	if expiry, err = sas.ParseTime(info.Expiry); err != nil {
+	expiry, err := sas.ParseTime(info.Expiry)
+	if err != nil {
 		return bad("InvalidXmlNodeValue", "Expiry is not a time.")
 	}
 	if !expiry.After(start) || !expiry.After(q.now) || expiry.Sub(start) > maxDelegation || expiry.Sub(q.now) > maxDelegation+skew {

@@ -34,6 +34,9 @@ func TestPrincipals(t *testing.T) {
 	}
 	const scope = "/subscriptions/s"
 	out, err := run(principalsCommand(), "", "create", "robot", "--role", "media-operator,Reader", "--scope", scope, "--json", "--data", dir)
+	if err != nil {
+		t.Fatal(out, err)
+	}
 	var made struct{ TenantID, ClientID, ClientSecret string }
 	if err := json.Unmarshal([]byte(out), &made); err != nil || made.TenantID != server.TenantID {
 		t.Fatal(out, err)

@@ -33,6 +33,7 @@ import (
 	"github.com/openams/openams/notify"
 	"github.com/openams/openams/origin"
 	"github.com/openams/openams/restblob"
+	"github.com/openams/openams/restv2"
 	"github.com/openams/openams/restv3"
 	"github.com/openams/openams/restv3/arm"
 )
@@ -233,8 +234,20 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		LocationName:     "Local",
 		ResourceGroup:    firstGroup,
 	}
+	v2, err := restv2.New(restv2.Config{
+		// AMS had a host name for each account; here the v2 API is the first one's.
+		Account: func(r *http.Request) (*account.Account, error) {
+			return accounts.Account(r.Context(), folder.SubscriptionID, firstGroup, firstAccount)
+		},
+		Tokens: authority,
+		Path:   "/api/",
+		Log:    log,
+	})
+	if err != nil {
+		return err
+	}
 	var up atomic.Bool
-	management := arm.LimitAddresses(rate, mount(&up, authority, facts, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
+	management := arm.LimitAddresses(rate, mount(&up, authority, facts, v2, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
 		Accounts: accounts,
 		Facts:    facts,
 		Tokens:   authority,
@@ -361,7 +374,7 @@ func observe(reg prometheus.Registerer) func(origin.Observation) {
 }
 
 // mount puts together what the management listener serves.
-func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, metrics, v3 http.Handler) http.Handler {
+func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, v2, metrics, v3 http.Handler) http.Handler {
 	tokens, metadata := authority.Handler(), facts.Metadata()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.ToLower(r.URL.Path)
@@ -376,8 +389,10 @@ func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, met
 			metrics.ServeHTTP(w, r)
 		case path == "/metadata/endpoints":
 			metadata.ServeHTTP(w, r)
-		case strings.HasPrefix(path, "/api/"), path == "/api", path == "/v2/oauth2-13":
-			arm.WriteError(w, arm.Errorf(http.StatusNotImplemented, "NotImplemented", "This server does not serve the v2 (OData) API yet."))
+		case strings.HasPrefix(path, "/api/"), path == "/api":
+			v2.ServeHTTP(w, r)
+		case path == "/v2/oauth2-13":
+			arm.WriteError(w, arm.Errorf(http.StatusNotImplemented, "NotImplemented", "This server does not sign in by account name and key (ACS) yet; use a client id and secret at %s.", "/"+facts.TenantID+"/oauth2/token"))
 		case authority.Serves(r.URL.Path):
 			tokens.ServeHTTP(w, r)
 		default:

@@ -169,7 +169,7 @@ func readHEVCSPS(r *bitReader) (id int, s *hevcSPS) {
 	columns, rows := (width+1<<ctb-1)>>ctb, (height+1<<ctb-1)>>ctb
 	s.addressBits = bitsFor(columns * rows)
 	r.ues(4)
-	if r.flag() && r.flag() {
+	if enabled := r.flag(); enabled && r.flag() { // sps_scaling_list_data_present_flag
 		r.hevcScalingLists()
 	}
 	r.flag()

@@ -72,7 +72,7 @@ func avcSAR(avcC []byte) (num, den uint32) {
 	if r.ReadFlag() { // frame_cropping_flag
 		skip(4)
 	}
-	if !r.ReadFlag() || !r.ReadFlag() { // VUI, aspect_ratio_info_present_flag
+	if vui := r.ReadFlag(); !vui || !r.ReadFlag() { // aspect_ratio_info_present_flag
 		return 0, 0
 	}
 	idc := r.Read(8)

@@ -59,9 +59,7 @@ func (p place) start() int { return p.starts[len(p.starts)-1] }
 type writer struct{ b []byte }
 
 func (w *writer) u8(v ...byte)   { w.b = append(w.b, v...) }
-func (w *writer) u16(v uint16)   { w.b = binary.BigEndian.AppendUint16(w.b, v) }
 func (w *writer) u32(v uint32)   { w.b = binary.BigEndian.AppendUint32(w.b, v) }
-func (w *writer) u64(v uint64)   { w.b = binary.BigEndian.AppendUint64(w.b, v) }
 func (w *writer) bytes(v []byte) { w.b = append(w.b, v...) }
 
 func (w *writer) box(fourCC string, body func()) {

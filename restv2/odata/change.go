@@ -11,7 +11,6 @@ type made struct {
 	insert *Insert
 	entity Entity
 	key    string // once it is made
-	done   bool
 }
 
 func (s *Server) change(c *call, t *target) (*response, error) {

@@ -19,7 +19,6 @@ const (
 	verbose
 )
 
-func (f format) json() bool  { return f != atom }
 func (f format) light() bool { return f == minimal || f == full || f == none }
 
 var formatTypes = map[format]string{
