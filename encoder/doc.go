@@ -3,8 +3,10 @@
 // into the files of the output asset.
 //
 // The way of a task is: fetch the input to a local file, probe it, NewPlan,
-// Encode, store the outputs. NewPlan is pure: everything that decides how a
-// picture looks is in the Plan it returns, and golden tests hold it.
+// Encode, store the outputs. A preset of either API becomes a recipe (preset.go,
+// standard.go, mes.go), the recipe and the probe of the source a Plan. NewPlan is
+// pure: everything that decides how a picture looks is in the Plan it returns,
+// and golden tests hold it.
 //
 // # Invariants
 //
@@ -16,6 +18,8 @@
 //   - A task's outputs appear in its asset only when all of them are complete,
 //     the server manifest last. A failed, canceled or killed attempt leaves no
 //     file behind, and an attempt that was taken for dead cannot finish.
+//   - What a preset or an input asks for and this encoder cannot do is refused by
+//     its name, by Supported and SupportedInput, before there is a job.
 //   - A failure that the user can do something about is an *ams.JobError whose
 //     message names the file, the stream and, where known, the second.
 //

@@ -58,7 +58,7 @@ func mediaEncoderStandard(name string) (*recipe, bool) {
 		if base != name {
 			return nil, false
 		}
-		return r, r.phone(name, phone, profiles)
+		return r, r.alone(name, phone, profiles)
 	}
 	if strings.HasSuffix(name, " Audio 5.1") {
 		r.sounds = []sound{{codec: "aac", channels: 6, rate: 48000, bitrate: 384_000}}
@@ -69,8 +69,8 @@ func mediaEncoderStandard(name string) (*recipe, bool) {
 	return r, true
 }
 
-// phone fills in the presets that have no 5.1 sibling.
-func (r *recipe) phone(name string, sound func(asked string, bitrate int), profiles func(...string)) bool {
+// alone fills in the presets that have no 5.1 sibling.
+func (r *recipe) alone(name string, sound func(asked string, bitrate int), profiles func(...string)) bool {
 	switch name {
 	case "Adaptive Streaming":
 		r.auto, r.audioFile, r.formats = "h264", true, nil

@@ -64,9 +64,9 @@ type sound struct {
 	label    string
 	codec    string // aac, ac3
 	channels int
-	rate     int // Hz
-	bitrate  int // bit/s
-	asked    string
+	rate     int    // Hz
+	bitrate  int    // bit/s
+	asked    string // the HE-AAC profile that the preset names; AAC-LC is made instead
 }
 
 // An image is one set of stills that a preset asks for.

@@ -46,9 +46,9 @@ func (m measure) of(source float64) float64 {
 type position struct {
 	best    bool // {Best}: the server's choice
 	time    time.Duration
-	frames  int64 // if isFrame
+	frames  int64   // if isFrame
+	percent float64 // if isPct
 	isFrame bool
-	percent float64 // if isPercent
 	isPct   bool
 }
 

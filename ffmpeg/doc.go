@@ -10,5 +10,6 @@
 //     that names other files is refused as not being media.
 //   - A child runs in a process group of its own. It is killed when the context
 //     ends and, on Linux, when this process dies, however that happens.
+//   - A run in which nothing moves any more is killed after Tools.Stall.
 //   - What a child prints is read to the end but kept only in part.
 package ffmpeg
