@@ -43,7 +43,18 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	oc := odata.Config{Model: m, Path: c.Path, Log: c.Log, Fault: fault, Allow: allow,
+	oc := entitySets(m)
+	oc.Path, oc.Log = c.Path, c.Log
+	s, err := odata.New(oc)
+	if err != nil {
+		return nil, err
+	}
+	return authenticate(c, s), nil
+}
+
+// entitySets says what is served of the model.
+func entitySets(m *odata.Model) odata.Config {
+	oc := odata.Config{Model: m, Fault: fault, Allow: allow,
 		Sets: map[string]odata.Reader{
 			"Filters":         filters{},
 			"MediaProcessors": mediaProcessors{},
@@ -52,11 +63,7 @@ func New(c Config) (http.Handler, error) {
 		},
 		Calls: map[string]odata.Call{}}
 	registerEndpoints(&oc)
-	s, err := odata.New(oc)
-	if err != nil {
-		return nil, err
-	}
-	return authenticate(c, s), nil
+	return oc
 }
 
 type accountKey struct{}
