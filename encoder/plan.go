@@ -153,6 +153,10 @@ func Basename(file string) string {
 	return file
 }
 
+// maxArea bounds the pixels of a rendition, so that no preset can exhaust the
+// memory of a worker: level 6.2 of H.264 allows 35 million.
+const maxArea = 1 << 26
+
 // NewPlan decides what a preset makes of a source. The error is an
 // *ams.JobError: the source holds nothing to encode, or not what the preset
 // needs.
@@ -246,6 +250,11 @@ func NewPlan(preset ams.Preset, q Request) (*Plan, error) {
 		}
 		if err := p.Video.dress(src, video, r, from, to); err != nil {
 			return nil, err
+		}
+		for _, g := range p.Video.Rungs {
+			if w, h := g.size(); w*h > maxArea {
+				return nil, jobErrorf(ams.ConfigurationUnsupported, "a rendition would have %dx%d pixels, more than %d", w, h, maxArea)
+			}
 		}
 	}
 	if audio != nil && r.sounds != nil {

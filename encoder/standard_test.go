@@ -450,6 +450,16 @@ func TestStandardRefuses(t *testing.T) {
 	}
 }
 
+// TestLargest: no preset makes pictures that no machine can hold.
+func TestLargest(t *testing.T) {
+	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Basename: "x"}
+	p := standard(`{"codecs":[{"#H264Video","stretchMode":"None","layers":[{"bitrate":1000000,"width":"16384","height":"16384"}]}],"formats":[{"#Mp4Format","filenamePattern":"x{Extension}"}]}`)
+	_, err := NewPlan(p, q)
+	if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != ams.ConfigurationUnsupported || !strings.Contains(e.Message, "16384x16384") {
+		t.Errorf("a picture of 268 million pixels: %v", err)
+	}
+}
+
 // FuzzPreset: whatever a preset says, it is refused, or makes a plan for every
 // kind of source whose arguments hold nothing that the preset did not mean.
 func FuzzPreset(f *testing.F) {
