@@ -3,6 +3,7 @@ package restblob
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,7 +48,8 @@ func (s *server) copyBlob(w http.ResponseWriter, q *request) error {
 	case sync:
 		b, err = s.putSource(q, src, o)
 	default:
-		b, err = s.Store.StartCopy(q.Context(), q.account, q.container, q.blob, src.detach(), o)
+		b, err = s.Store.StartCopy(q.Context(), q.account, q.container, q.blob, src.open, o)
+		src.detached = err == nil
 	}
 	if err != nil {
 		return writing(q, err)
@@ -59,8 +61,9 @@ func (s *server) copyBlob(w http.ResponseWriter, q *request) error {
 
 // putSource copies a foreign source while the client waits.
 func (s *server) putSource(q *request, src *source, o blob.PutOptions) (*ams.Blob, error) {
+	tooLarge := &fault{status: http.StatusConflict, code: "CannotVerifyCopySource", msg: "The source is larger than 256 MiB, the most that is copied in one request."}
 	if src.size > maxSyncCopy {
-		return nil, &fault{status: http.StatusConflict, code: "CannotVerifyCopySource", msg: "The source is larger than 256 MiB, the most that is copied in one request."}
+		return nil, tooLarge
 	}
 	if err := src.sums(q, &o); err != nil {
 		return nil, err
@@ -74,7 +77,10 @@ func (s *server) putSource(q *request, src *source, o blob.PutOptions) (*ams.Blo
 		c.Status, c.Done, c.Total, c.Completed = ams.CopySuccess, o.Size, o.Size, q.now.UTC()
 		o.Copy = &c
 	}
-	b, err := s.Store.Put(q.Context(), q.account, q.container, q.blob, sourceReader{io.LimitReader(src.body, maxPut+1)}, o)
+	b, err := s.Store.Put(q.Context(), q.account, q.container, q.blob, src.reads(maxSyncCopy), o)
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge // its length was not told
+	}
 	return b, err
 }
 
@@ -167,7 +173,7 @@ type source struct {
 	headers  ams.BlobHeaders
 	metadata map[string]string
 	cancel   context.CancelFunc // of a foreign request
-	detached bool
+	detached bool               // a copy in the background closes it
 }
 
 func (src *source) close() {
@@ -188,13 +194,10 @@ func (src *source) reads(limit int64) io.Reader {
 	return http.MaxBytesReader(nil, io.NopCloser(sourceReader{src.body}), limit)
 }
 
-// detach hands the foreign source to a copy in the background.
-func (src *source) detach() blob.Source {
-	src.detached = true
-	return func(ctx context.Context) (io.ReadCloser, int64, error) {
-		context.AfterFunc(ctx, src.cancel)
-		return src.body, max(src.size, 0), nil
-	}
+// open hands the foreign source to a copy in the background.
+func (src *source) open(ctx context.Context) (io.ReadCloser, int64, error) {
+	context.AfterFunc(ctx, src.cancel)
+	return src.body, max(src.size, 0), nil
 }
 
 // sums reads the sums that the client says the source has.
@@ -322,11 +325,8 @@ func (s *server) openOwn(q *request, u *url.URL, byteRange string) (*source, err
 		if auth != "" {
 			h.Set("Authorization", auth)
 		}
-		op, err := route(from)
-		if err == nil {
-			err = s.authorize(from, op)
-		}
-		if err != nil {
+		// Its bytes are read, whatever comp and restype its address has.
+		if err := s.authorize(from, readOperation()); err != nil {
 			f := toFault(err)
 			if f == nil {
 				return nil, err

@@ -94,9 +94,14 @@ func containerOperation(q *request, get bool, comp string) operation {
 	return operation{}
 }
 
+// readOperation is what reading the bytes of a blob needs.
+func readOperation() operation {
+	return operation{service: "r", account: "r", resource: "o", public: true}
+}
+
 func blobOperation(q *request, get bool, comp string) operation {
 	put := q.Method == http.MethodPut
-	read := operation{service: "r", account: "r", resource: "o", public: true}
+	read := readOperation()
 	write := operation{service: "w", account: "w", resource: "o", write: true}
 	create := operation{service: "wc", account: "wc", resource: "o", write: true}
 	with := func(op operation, run func(*server, http.ResponseWriter, *request) error) operation {
