@@ -1,6 +1,7 @@
 package keydelivery
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 
@@ -26,6 +27,8 @@ func (h *Handler) allow(q *request, kid, kind string) (*granted, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One id is one key, the oldest: what another account keeps under the same
+	// id is none of this player's business, and its policy not of this key.
 	// Of several refusals the most telling one is answered.
 	var no error
 	worse := func(err error) {
@@ -34,6 +37,9 @@ func (h *Handler) allow(q *request, kid, kind string) (*granted, error) {
 		}
 	}
 	for _, g := range grants {
+		if !bytes.Equal(g.Key.Value, grants[0].Key.Value) {
+			continue
+		}
 		found, err := h.allowBy(q, g, kind)
 		if err == nil {
 			return found, nil

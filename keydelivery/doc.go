@@ -10,8 +10,9 @@
 //	POST     /FairPlay/?kid={guid}   forwarded
 //
 // All of it may stand below /keys. A key id leads to the keys of every locator
-// that uses it, each with its policy; the options of a policy are tried in order,
-// and the first whose restriction the request passes serves it.
+// that uses it, each with its policy; of keys that differ under one id the oldest
+// counts, whatever account has the others. The options of a policy are tried in
+// order, and the first whose restriction the request passes serves it.
 //
 // The package makes no keys, knows no streams and needs no streaming endpoint
 // beside it. It does not speak the protocols of DRM systems: of a PlayReady
@@ -27,5 +28,5 @@
 //   - Each request leaves one record for the audit log; keys and tokens are in
 //     no log.
 //   - Uses of tokens with a limit are counted in this process, and forgotten when
-//     it ends or the token does.
+//     it ends or the token does. A request that fails counts as none.
 package keydelivery

@@ -132,6 +132,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.fail(w, q, err)
 	}
+	if q.record.Status >= http.StatusBadRequest {
+		h.tokens.giveBack(q.used)
+	}
 	h.audit(r.Context(), q.record)
 }
 

@@ -356,6 +356,19 @@ func (t *tokens) use(tok *token, request map[usedToken]bool) error {
 	return nil
 }
 
+// giveBack takes back the uses that a request counted and got nothing for.
+func (t *tokens) giveBack(request map[usedToken]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range request {
+		if u := t.uses[id]; u != nil {
+			if u.n--; u.n <= 0 {
+				delete(t.uses, id)
+			}
+		}
+	}
+}
+
 // forget drops the counts of tokens that ended.
 func (t *tokens) forget(now time.Time) {
 	for id, u := range t.uses {
