@@ -49,7 +49,7 @@ func (s *Server) CreateOrUpdateAccount(ctx context.Context, want ams.Account) (a
 		now, by := s.now(), caller(ctx)
 		want.ID, want.PrivateLinks = uuid.NewString(), nil
 		want.Created, want.LastModified, want.CreatedBy, want.LastModifiedBy = now, now, by, by
-		if err := s.checkAccount(tx, &want); err != nil {
+		if err := s.checkAccount(ctx, tx, &want, nil); err != nil {
 			return err
 		}
 		if err := s.insertAccount(tx, &want, ams.EndpointStopped); err != nil {
@@ -109,7 +109,7 @@ func (a *Account) change(ctx context.Context, tx *catalog.Tx, change func(*ams.A
 	to.ID, to.Name, to.SubscriptionID, to.ResourceGroup, to.Location = a.ID, a.Name, a.SubscriptionID, a.ResourceGroup, a.Location
 	to.Created, to.CreatedBy = a.Created, a.CreatedBy
 	to.LastModified, to.LastModifiedBy = a.s.now(), caller(ctx)
-	if err := a.s.checkAccount(tx, &to); err != nil {
+	if err := a.s.checkAccount(ctx, tx, &to, &a.Account); err != nil {
 		return nil, err
 	}
 	for _, was := range a.Storage {
@@ -133,8 +133,9 @@ func (a *Account) change(ctx context.Context, tx *catalog.Tx, change func(*ams.A
 }
 
 // checkAccount reports the first rule that the writable properties of a break,
-// and spells its storage accounts as they were created.
-func (s *Server) checkAccount(tx *catalog.Tx, a *ams.Account) error {
+// and spells its storage accounts as they were created. was is the account so
+// far, nil for a new one.
+func (s *Server) checkAccount(ctx context.Context, tx *catalog.Tx, a, was *ams.Account) error {
 	const at = "properties.storageAccounts"
 	if err := validTags(a.Tags); err != nil {
 		return err
@@ -145,6 +146,11 @@ func (s *Server) checkAccount(tx *catalog.Tx, a *ams.Account) error {
 	primary := 0
 	for i := range a.Storage {
 		attached := &a.Storage[i]
+		if was == nil || !hasStorage(was, attached.Name) {
+			if err := mayAttach(ctx, a, attached.Name); err != nil {
+				return err
+			}
+		}
 		store, err := tx.StorageAccount(attached.Name)
 		if err != nil {
 			return referred(err, fmt.Sprintf("%s[%d].id", at, i), "The storage account '%s' was not found.", attached.Name)

@@ -3,10 +3,12 @@ package account
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/identity"
 )
 
 // StorageAccounts lists the storage accounts of the server, with their keys.
@@ -79,16 +81,33 @@ func (s *Server) RegenerateStorageKey(ctx context.Context, name string, index in
 	return store, err
 }
 
+// mayAttach refuses to attach a storage account to a for a caller who may not
+// list its keys: who may use an account can read and write in what is attached
+// to it. (A linked permission, documented.) The server itself may.
+func mayAttach(ctx context.Context, a *ams.Account, storage string) error {
+	const action = "Microsoft.Storage/storageAccounts/listKeys/action"
+	scope := "/subscriptions/" + a.SubscriptionID + "/resourceGroups/" + a.ResourceGroup + "/providers/Microsoft.Storage/storageAccounts/" + storage
+	p := identity.FromContext(ctx)
+	if p == nil || p.May(action, scope) {
+		return nil
+	}
+	return ams.Errorf(ams.Forbidden, "The client '%s' with object id '%s' has permission to change the media services account '%s'; however, it does not have permission to perform action '%s' on the linked scope '%s', or the linked scope is invalid.",
+		p.Who(), p.ID, a.Name, action, scope)
+}
+
+// hasStorage is HasStorage for a name as a client spells it.
+func hasStorage(a *ams.Account, name string) bool {
+	return slices.ContainsFunc(a.Storage, func(s ams.AccountStorage) bool { return strings.EqualFold(s.Name, name) })
+}
+
 // SyncStorageKeys is what clients call after they rotated the keys of a
 // storage account. Here accounts read the keys each time they sign, so that
 // there is nothing to do but to say whether the storage account, a name or a
 // resource id, is attached.
 func (a *Account) SyncStorageKeys(storage string) error {
 	name := storage[strings.LastIndexByte(storage, '/')+1:]
-	for _, s := range a.Storage {
-		if strings.EqualFold(s.Name, name) {
-			return nil
-		}
+	if hasStorage(&a.Account, name) {
+		return nil
 	}
 	return ams.Invalidf("id", "The storage account '%s' is not attached to the media services account '%s'.", name, a.Name)
 }

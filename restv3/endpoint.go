@@ -280,9 +280,6 @@ func getEndpointOperation(acc *account.Account, w http.ResponseWriter, r *http.R
 		body.Error.Code, body.Error.Message = op.Code, &op.Message
 	}
 	endpointOperation(acc, "", op, r).SetHeaders(w.Header(), r)
-	if op.Status != ams.OperationInProgress {
-		w.Header().Del("Retry-After")
-	}
 	return arm.WriteJSON(w, http.StatusOK, body)
 }
 

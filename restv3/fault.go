@@ -19,7 +19,7 @@ var faults = map[ams.Code]struct {
 	ams.Exists:       {http.StatusConflict, "Conflict"},
 	ams.Conflict:     {http.StatusConflict, "Conflict"},
 	ams.Precondition: {http.StatusPreconditionFailed, "PreconditionFailed"},
-	ams.Forbidden:    {http.StatusForbidden, "Forbidden"},
+	ams.Forbidden:    {http.StatusForbidden, "LinkedAuthorizationFailed"}, // the router has checked the rest
 	ams.Limit:        {http.StatusConflict, "QuotaExceeded"},
 	ams.Unsupported:  {http.StatusBadRequest, "NotSupported"},
 	ams.Unavailable:  {http.StatusServiceUnavailable, "ServiceUnavailable"},

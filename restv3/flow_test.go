@@ -462,7 +462,7 @@ func TestEndpointOperations(t *testing.T) {
 	}
 	leave <- nil
 	w.accounts.Close() // waits for the operation
-	if a := w.want(200, "GET", status, ""); a.at("status") != "Succeeded" || a.header.Get("Retry-After") != "" {
+	if a := w.want(200, "GET", status, ""); a.at("status") != "Succeeded" || a.header.Get("Retry-After") != "1" {
 		t.Errorf("poll at the end: %s %v", a.body, a.header)
 	}
 	if a := w.want(200, "GET", location, ""); a.at("properties/resourceState") != "Stopped" {

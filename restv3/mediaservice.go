@@ -134,6 +134,9 @@ func (b *mediaServiceWrite) apply(a *ams.Account) error {
 		if err != nil || !strings.EqualFold(id.Type(), "Microsoft.Storage/storageAccounts") {
 			return ams.Invalidf(at, "'%s' is not the resource id of a storage account.", in.ID)
 		}
+		if !strings.EqualFold(id.Subscription, a.SubscriptionID) || !strings.EqualFold(id.ResourceGroup, a.ResourceGroup) {
+			return ams.Invalidf(at, "The storage account '%s' was not found.", in.ID)
+		}
 		a.Storage = append(a.Storage, ams.AccountStorage{Name: id.Name(), Primary: in.Type == "Primary", Identity: compact(in.Identity)})
 	}
 	return nil
@@ -196,6 +199,13 @@ func mediaServiceOperation(acc *account.Account, op *ams.Operation, r *http.Requ
 		Status:   location + "/mediaServicesOperationStatuses" + query,
 		Location: location + "/mediaServicesOperationResults" + query,
 	}
+}
+
+// ownsOperation reports whether the caller, who may not read the operations of
+// the subscription, may read the account that this one is on.
+func (a *api) ownsOperation(r *http.Request) bool {
+	_, acc, err := a.accounts.AccountOperation(r.Context(), r.PathValue("subscriptionId"), r.PathValue("operationId"))
+	return err == nil && arm.Authorize(r.Context(), "Microsoft.Media/mediaservices/read", idOf(acc)) == nil
 }
 
 func (a *api) getMediaServiceOperation(w http.ResponseWriter, r *http.Request) error {

@@ -32,7 +32,7 @@ func New(c Config) http.Handler {
 		case o.handle == nil:
 			rt.Handle(o.Method, o.Path, notYet(o.Op))
 		default:
-			rt.Handle(o.Method, o.Path, o.handle)
+			rt.HandleOr(o.Method, o.Path, o.handle, o.or)
 		}
 	}
 	return arm.Authenticate(c.Tokens, c.TenantID, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,14 +1,19 @@
 package restv3
 
-import "github.com/openams/openams/restv3/arm"
+import (
+	"net/http"
+
+	"github.com/openams/openams/restv3/arm"
+)
 
 // operation is a row of the table: one operation of the API.
 type operation struct {
 	Op        string // group.name, as the SDKs call it
 	Method    string
-	Path      string      // {names} are r.PathValue's
-	handle    arm.Handler // nil: not yet
-	elsewhere bool        // arm serves it
+	Path      string                   // {names} are r.PathValue's
+	handle    arm.Handler              // nil: not yet
+	elsewhere bool                     // arm serves it
+	or        func(*http.Request) bool // who else may, nil: nobody
 }
 
 // table lists every operation of the v3 API.
@@ -71,9 +76,9 @@ func (a *api) table() []operation {
 
 		{Op: "locations.checkNameAvailability", Method: "POST", Path: "/subscriptions/{subscriptionId}/providers/Microsoft.Media/locations/{locationName}/checkNameAvailability", handle: a.checkNameAvailability},
 
-		{Op: "mediaServicesOperationResults.get", Method: "GET", Path: "/subscriptions/{subscriptionId}/providers/Microsoft.Media/locations/{locationName}/mediaServicesOperationResults/{operationId}", handle: a.getMediaServiceResult},
+		{Op: "mediaServicesOperationResults.get", Method: "GET", Path: "/subscriptions/{subscriptionId}/providers/Microsoft.Media/locations/{locationName}/mediaServicesOperationResults/{operationId}", handle: a.getMediaServiceResult, or: a.ownsOperation},
 
-		{Op: "mediaServicesOperationStatuses.get", Method: "GET", Path: "/subscriptions/{subscriptionId}/providers/Microsoft.Media/locations/{locationName}/mediaServicesOperationStatuses/{operationId}", handle: a.getMediaServiceOperation},
+		{Op: "mediaServicesOperationStatuses.get", Method: "GET", Path: "/subscriptions/{subscriptionId}/providers/Microsoft.Media/locations/{locationName}/mediaServicesOperationStatuses/{operationId}", handle: a.getMediaServiceOperation, or: a.ownsOperation},
 
 		{Op: "mediaservices.list", Method: "GET", Path: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Media/mediaservices", handle: a.listMediaServices},
 		{Op: "mediaservices.get", Method: "GET", Path: account, handle: a.in(getMediaService)},

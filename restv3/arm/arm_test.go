@@ -348,16 +348,15 @@ func TestOperation(t *testing.T) {
 	}
 	end := time.Date(2022, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {
-		s     OperationStatus
-		want  string
-		retry string
+		s    OperationStatus
+		want string
 	}{
-		{OperationStatus{Name: "1", Status: InProgress}, `{"name":"1","status":"InProgress"}`, "1"},
+		{OperationStatus{Name: "1", Status: InProgress}, `{"name":"1","status":"InProgress"}`},
 		{OperationStatus{Name: "1", Status: Failed, EndTime: &end, Error: &Detail{Code: "C", Message: "m"}},
-			`{"name":"1","status":"Failed","endTime":"2022-01-02T03:04:05Z","error":{"code":"C","message":"m"}}`, ""},
+			`{"name":"1","status":"Failed","endTime":"2022-01-02T03:04:05Z","error":{"code":"C","message":"m"}}`},
 	} {
 		w := httptest.NewRecorder()
-		if err := WriteOperation(w, &tt.s); err != nil || w.Body.String() != tt.want || w.Header().Get("Retry-After") != tt.retry {
+		if err := WriteOperation(w, &tt.s); err != nil || w.Body.String() != tt.want || w.Header().Get("Retry-After") != "1" {
 			t.Errorf("%s %v, %v", w.Body, w.Header(), err)
 		}
 	}

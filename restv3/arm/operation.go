@@ -33,8 +33,9 @@ func (o Operation) SetHeaders(h http.Header, r *http.Request) {
 	SetRetryAfter(h)
 }
 
-// SetRetryAfter asks the client to poll again in a second. Without it on every
-// answer before the last, azure-cli and the Python SDK wait 30 s. (Observed.)
+// SetRetryAfter asks the client to poll again in a second, as every answer to a
+// poll of Azure-AsyncOperation does, the last one too. Without it azure-cli and
+// the Python SDK wait 30 s. (Observed.)
 func SetRetryAfter(h http.Header) { h.Set("Retry-After", "1") }
 
 // The states of an operation.
@@ -75,8 +76,6 @@ func (s *OperationStatus) MarshalJSON() ([]byte, error) {
 
 // WriteOperation answers a poll.
 func WriteOperation(w http.ResponseWriter, s *OperationStatus) error {
-	if s.Status == InProgress {
-		SetRetryAfter(w.Header())
-	}
+	SetRetryAfter(w.Header())
 	return WriteJSON(w, http.StatusOK, s)
 }

@@ -47,11 +47,12 @@ type node struct {
 
 type route struct {
 	handler  Handler
-	params   []string // names of the pattern's parameters, in order
-	action   string   // permission; empty: any caller may
-	scoped   int      // how many segments of the path name the action's scope
-	typ      string   // resource type, for errors
-	versions []string // nil: any well-formed one
+	params   []string                 // names of the pattern's parameters, in order
+	action   string                   // permission; empty: any caller may
+	scoped   int                      // how many segments of the path name the action's scope
+	or       func(*http.Request) bool // lets others in; may be nil
+	typ      string                   // resource type, for errors
+	versions []string                 // nil: any well-formed one
 }
 
 // NewRouter returns a Router without routes.
@@ -71,9 +72,13 @@ func NewRouter(c RouterConfig) *Router {
 // wrote it. GET serves HEAD too, unless HEAD has a route. The permission that
 // the route needs follows from method and pattern, as Azure names its actions.
 // A second route for the same is a mistake of the program and panics.
-func (rt *Router) Handle(method, pattern string, h Handler) {
+func (rt *Router) Handle(method, pattern string, h Handler) { rt.HandleOr(method, pattern, h, nil) }
+
+// HandleOr is Handle for a route that is also open to callers without its
+// permission for whom or, unless nil, is true.
+func (rt *Router) HandleOr(method, pattern string, h Handler, or func(*http.Request) bool) {
 	segments := strings.Split(strings.TrimPrefix(pattern, "/"), "/")
-	re := &route{handler: h}
+	re := &route{handler: h, or: or}
 	n := &rt.root
 	for i, s := range segments {
 		if name, ok := parameter(s); ok {
@@ -201,7 +206,7 @@ func (rt *Router) serve(w http.ResponseWriter, r *http.Request) error {
 		r.SetPathValue(name, values[i])
 	}
 	if re.action != "" {
-		if err := Authorize(r.Context(), re.action, scope(segments[:re.scoped])); err != nil {
+		if err := Authorize(r.Context(), re.action, scope(segments[:re.scoped])); err != nil && (re.or == nil || !re.or(r)) {
 			return err
 		}
 	}
