@@ -38,8 +38,10 @@ func doctor(cmd *cobra.Command, data string, repair bool) (err error) {
 		return errors.New("doctor: --data is missing")
 	}
 	// Whoever mistypes the folder is not told that an empty one is sound.
-	if _, err := os.Stat(filepath.Join(data, "openams.db")); err != nil {
+	if info, err := os.Stat(filepath.Join(data, "openams.db")); err != nil {
 		return fmt.Errorf("doctor: %s is not the data folder of a server: %w", data, err)
+	} else if info.Size() == 0 { // opening would make a new catalog, and --repair move every blob aside
+		return fmt.Errorf("doctor: %s is empty: the records are lost; restore the file before anything else", filepath.Join(data, "openams.db"))
 	}
 	lock, err := openData(data)
 	if err != nil {
@@ -58,6 +60,9 @@ func doctor(cmd *cobra.Command, data string, repair bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.Check(ctx); err != nil {
+		return fmt.Errorf("doctor: %w; nothing was changed", err)
+	}
 	driver, err := disk.New(filepath.Join(data, "blobs"))
 	if err != nil {
 		return err

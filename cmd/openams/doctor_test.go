@@ -92,3 +92,55 @@ func TestDoctor(t *testing.T) {
 		t.Error("a folder that is not there is sound")
 	}
 }
+
+// TestDoctorOfDamagedRecords damages the catalog itself: what it no longer
+// names must not be moved aside.
+func TestDoctorOfDamagedRecords(t *testing.T) {
+	ctx := context.Background()
+	for _, tt := range []struct {
+		name   string
+		damage func(data []byte) []byte
+		want   string
+	}{
+		{"emptied", func([]byte) []byte { return nil }, "empty"},
+		{"overwritten", func(data []byte) []byte {
+			for i := 8192; i < 8192+3000; i++ {
+				data[i] = byte(i * 31)
+			}
+			return data
+		}, "damaged"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			key := bytes.Repeat([]byte{7}, 32)
+			if err := os.WriteFile(filepath.Join(dir, "secrets", "catalog.key"), key, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "openams.db")
+			db, err := catalog.Open(ctx, catalog.Config{Path: path, Key: [32]byte(key)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, tt.damage(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := doctorCommand()
+			cmd.SetOut(new(bytes.Buffer))
+			cmd.SetArgs([]string{"--data", dir, "--repair"})
+			cmd.SilenceUsage, cmd.SilenceErrors = true, true
+			if err := cmd.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("doctor said %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
