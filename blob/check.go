@@ -84,7 +84,7 @@ func (s *Store) checkExtent(ctx context.Context, x ams.Extent) (int64, error) {
 		return 0, fmt.Errorf("%w: there is no such file", ErrDamaged)
 	}
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	defer file.Close()
 	r.file = file

@@ -171,11 +171,11 @@ func (d *Driver) Adopt(ctx context.Context, localPath string, place blob.Place) 
 // Link implements blob.Driver.
 func (d *Driver) Link(_ context.Context, file string, size int64, place blob.Place) (string, error) {
 	from := filepath.Join(d.dir, file)
-	info, err := os.Stat(from)
+	info, err := os.Lstat(from)
 	if err != nil {
 		return "", err
 	}
-	if info.Size() != size {
+	if !info.Mode().IsRegular() || info.Size() != size {
 		return "", errors.ErrUnsupported
 	}
 	tmp := filepath.Join(d.dir, tmpDir, random())
@@ -195,11 +195,16 @@ func (d *Driver) Link(_ context.Context, file string, size int64, place blob.Pla
 	return to, nil
 }
 
-// Open implements blob.Driver.
+// Open implements blob.Driver. What somebody put in the place of a file is not
+// followed, and not waited for.
 func (d *Driver) Open(_ context.Context, file string) (blob.Object, error) {
-	f, err := os.Open(filepath.Join(d.dir, file))
+	f, err := os.OpenFile(filepath.Join(d.dir, file), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%s is not a regular file", f.Name())
 	}
 	return f, nil
 }

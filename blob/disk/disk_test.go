@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -186,4 +187,51 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("write on a full disk: %v", err)
 	}
 	f.Close()
+}
+
+// What somebody put in the place of a blob's file is not read: not what a link
+// leads to, nor a pipe, which would wait for ever.
+func TestOtherThanFiles(t *testing.T) {
+	dir := t.TempDir()
+	d, err := New(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	place := blob.Place{Account: "acct", Container: "cont", Blob: "clip.mp4"}
+	for name, put := range map[string]func(path string) error{
+		"link":      func(path string) error { return os.Symlink(secret, path) },
+		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := write(t, d, place, "x")
+			path, _ := d.LocalPath(file)
+			if err := errors.Join(os.Remove(path), put(path)); err != nil {
+				t.Fatal(err)
+			}
+			opened := make(chan error, 1)
+			go func() {
+				f, err := d.Open(ctx, file)
+				if err == nil {
+					f.Close()
+				}
+				opened <- err
+			}()
+			select {
+			case err := <-opened:
+				if err == nil {
+					t.Error("it is read")
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("it is waited for")
+			}
+			if to, err := d.Link(ctx, file, 1, place); err == nil {
+				t.Errorf("it is linked as %s", to)
+			}
+		})
+	}
 }
