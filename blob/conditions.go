@@ -14,7 +14,7 @@ type Conditions struct {
 	IfModifiedSince   time.Time // whole seconds
 	IfUnmodifiedSince time.Time
 	Lease             string // id of the lease that the caller holds, "" for none
-	Unleased          bool   // the operation does not ask for the lease's id (documented for tier and tags)
+	Unleased          bool   // the operation does not ask for the lease's id (documented for snapshots)
 }
 
 // CreateOnly holds only where no blob has the name yet.

@@ -275,24 +275,14 @@ func (s *server) setBlobTier(w http.ResponseWriter, q *request) error {
 	if tier == "" {
 		return bad("MissingRequiredHeader", "An HTTP header that's mandatory for this request is not specified: x-ms-access-tier.")
 	}
-	return s.changeUnleased(w, q, func(b *ams.Blob) { b.Tier = tier })
+	return s.changeBlob(w, q, func(b *ams.Blob) { b.Tier = tier })
 }
 
 func (s *server) changeBlob(w http.ResponseWriter, q *request, change func(*ams.Blob)) error {
-	return s.change(w, q, false, change)
-}
-
-// changeUnleased is changeBlob where others than the lease's holder may.
-func (s *server) changeUnleased(w http.ResponseWriter, q *request, change func(*ams.Blob)) error {
-	return s.change(w, q, true, change)
-}
-
-func (s *server) change(w http.ResponseWriter, q *request, unleased bool, change func(*ams.Blob)) error {
 	cond, err := conditions(q.Header)
 	if err != nil {
 		return err
 	}
-	cond.Unleased = unleased
 	b, err := s.Store.UpdateBlob(q.Context(), q.account, q.container, q.blob, cond, func(b *ams.Blob) error {
 		change(b)
 		return nil

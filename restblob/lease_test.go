@@ -69,6 +69,14 @@ func TestLeasedBlob(t *testing.T) {
 			_, err := bb.StartCopyFromURL(ctx, e.url+"/videos/source", &blob.StartCopyFromURLOptions{AccessConditions: with(id)})
 			return err
 		},
+		"tier": func(id string) error {
+			_, err := bb.SetTier(ctx, blob.AccessTierCool, &blob.SetTierOptions{AccessConditions: with(id)})
+			return err
+		},
+		"tags": func(id string) error {
+			_, err := bb.SetTags(ctx, map[string]string{"k": "v"}, &blob.SetTagsOptions{AccessConditions: with(id)})
+			return err
+		},
 		"from URL": func(id string) error {
 			_, err := bb.UploadBlobFromURL(ctx, e.url+"/videos/source", &blockblob.UploadBlobFromURLOptions{AccessConditions: with(id)})
 			return err
@@ -92,10 +100,6 @@ func TestLeasedBlob(t *testing.T) {
 	}
 	_, err = download(bb.BlobClient(), &blob.DownloadStreamOptions{AccessConditions: with(guid2)})
 	wantCode(t, "read with another lease", err, 412, "LeaseIdMismatchWithBlobOperation")
-	// Tier and tags are everybody's.
-	if _, err := bb.SetTier(ctx, blob.AccessTierCool, nil); err != nil {
-		t.Error(err)
-	}
 	// After its time, nobody holds it, and a write forgets it.
 	e.clock.Store(int64(16 * time.Second))
 	wantCode(t, "put with a lost lease", writes["put"](guid1), 412, "LeaseLost")

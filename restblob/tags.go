@@ -55,7 +55,6 @@ func (s *server) setBlobTags(w http.ResponseWriter, q *request) error {
 	if err != nil {
 		return err
 	}
-	cond.Unleased = true
 	_, err = s.Store.UpdateBlob(q.Context(), q.account, q.container, q.blob, cond, func(b *ams.Blob) error {
 		b.Tags = tags
 		return nil
