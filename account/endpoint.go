@@ -54,11 +54,11 @@ func (a *Account) CreateEndpoint(ctx context.Context, e ams.StreamingEndpoint, s
 		if ams.CodeOf(err) != ams.NotFound {
 			return err
 		}
-		all, _, err := tx.Endpoints(a.ID, catalog.Query{})
+		n, err := tx.CountEndpoints(a.ID)
 		if err != nil {
 			return err
 		}
-		if len(all) >= a.s.Limits.Endpoints {
+		if n >= a.s.Limits.Endpoints {
 			return full("streaming endpoints in the account", a.s.Limits.Endpoints)
 		}
 		if err := a.checkEndpoint(&e); err != nil {
@@ -366,12 +366,12 @@ func domainOf(host string) string {
 // rehost lets all endpoints have their present host names: the host and the
 // port are flags, so they may change between two starts.
 func (s *Server) rehost(tx *catalog.Tx) error {
-	accounts, _, err := tx.Accounts(catalog.Query{})
+	accounts, _, err := tx.Accounts(catalog.Query{Whole: true})
 	if err != nil {
 		return err
 	}
 	for _, a := range accounts {
-		endpoints, _, err := tx.Endpoints(a.ID, catalog.Query{})
+		endpoints, _, err := tx.Endpoints(a.ID, catalog.Query{Whole: true})
 		if err != nil {
 			return err
 		}

@@ -38,11 +38,11 @@ func (s *Server) CreateOrUpdateAccount(ctx context.Context, want ams.Account) (a
 		case ams.CodeOf(err) != ams.NotFound:
 			return err
 		}
-		all, _, err := tx.Accounts(catalog.Query{})
+		n, err := tx.CountAccounts()
 		if err != nil {
 			return err
 		}
-		if len(all) >= s.Limits.Accounts {
+		if n >= s.Limits.Accounts {
 			return full("media services accounts", s.Limits.Accounts)
 		}
 		created = true

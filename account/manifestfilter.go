@@ -34,11 +34,11 @@ func (a *Account) CreateOrUpdateFilter(ctx context.Context, asset string, f ams.
 		if err := f.Validate(); err != nil {
 			return err
 		}
-		all, _, err := tx.ManifestFilters(a.ID, f.Asset, catalog.Query{})
+		n, err := tx.CountManifestFilters(a.ID, f.Asset)
 		if err != nil {
 			return err
 		}
-		if len(all) >= a.s.Limits.Filters {
+		if n >= a.s.Limits.Filters {
 			return full("filters", a.s.Limits.Filters)
 		}
 		created = true

@@ -35,11 +35,11 @@ func (a *Account) CreatePolicy(ctx context.Context, name, contentKeyPolicy strin
 		if ams.CodeOf(err) != ams.NotFound {
 			return err
 		}
-		all, _, err := tx.Policies(a.ID, catalog.Query{})
+		n, err := tx.CountPolicies(a.ID)
 		if err != nil {
 			return err
 		}
-		if len(all) >= a.s.Limits.Policies+len(ams.PredefinedPolicies()) {
+		if n >= a.s.Limits.Policies {
 			return ams.Errorf(ams.Limit, "The account has %d streaming policies already: no more are allowed.", a.s.Limits.Policies)
 		}
 		p = made

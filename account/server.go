@@ -163,7 +163,7 @@ func (s *Server) ByID(ctx context.Context, id string) (*Account, error) {
 // it when group is not empty, by name.
 func (s *Server) Accounts(ctx context.Context, subscription, group string) (accounts []*ams.Account, err error) {
 	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		all, _, err := tx.Accounts(catalog.Query{}) // at most 100 in a subscription (documented)
+		all, _, err := tx.Accounts(catalog.Query{Whole: true}) // at most 100 in a subscription (documented)
 		for _, a := range all {
 			if strings.EqualFold(a.SubscriptionID, subscription) && (group == "" || strings.EqualFold(a.ResourceGroup, group)) {
 				accounts = append(accounts, a)

@@ -66,11 +66,11 @@ func (a *Account) CreateOrUpdateTrack(ctx context.Context, asset string, t ams.T
 		if ams.CodeOf(err) != ams.NotFound {
 			return err
 		}
-		all, err := tx.Tracks(a.ID, found.Name)
+		n, err := tx.CountTracks(a.ID, found.Name)
 		if err != nil {
 			return err
 		}
-		if len(all) >= a.s.Limits.Tracks {
+		if n >= a.s.Limits.Tracks {
 			return full("tracks of an asset", a.s.Limits.Tracks)
 		}
 		now, by := a.s.now(), caller(ctx)

@@ -51,11 +51,11 @@ func (a *Account) createTransform(ctx context.Context, tx *catalog.Tx, name stri
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
-	all, _, err := tx.Transforms(a.ID, catalog.Query{})
+	n, err := tx.CountTransforms(a.ID)
 	if err != nil {
 		return nil, err
 	}
-	if len(all) >= a.s.Limits.Transforms {
+	if n >= a.s.Limits.Transforms {
 		return nil, full("transforms in the account", a.s.Limits.Transforms)
 	}
 	return t, tx.InsertTransform(t)

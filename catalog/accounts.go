@@ -45,6 +45,9 @@ func (tx *Tx) Accounts(q Query) ([]*ams.Account, string, error) {
 	return accounts.list(tx, q, "1 = 1")
 }
 
+// CountAccounts is how many accounts the server has.
+func (tx *Tx) CountAccounts() (int, error) { return accounts.count(tx, "1 = 1") }
+
 // InsertAccount adds an account; a taken name is Exists.
 func (tx *Tx) InsertAccount(a *ams.Account) error {
 	_, err := accounts.insert(tx, a)

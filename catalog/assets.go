@@ -87,7 +87,7 @@ func (tx *Tx) UsesStorage(account, storageAccount string) (used bool, err error)
 
 // CountAssets is how many assets an account has. It takes long for many.
 func (tx *Tx) CountAssets(account string) (n int, err error) {
-	return n, tx.queryRow("SELECT COUNT(*) FROM assets WHERE account = ?", account).Scan(&n)
+	return assets.count(tx, "account = ?", account)
 }
 
 // DeleteAsset deletes an asset, its locators, filters and tracks. Its container is the

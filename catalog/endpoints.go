@@ -56,6 +56,11 @@ func (tx *Tx) Endpoints(account string, q Query) ([]*ams.StreamingEndpoint, stri
 	return list, next, err
 }
 
+// CountEndpoints is how many streaming endpoints an account has.
+func (tx *Tx) CountEndpoints(account string) (int, error) {
+	return endpoints.count(tx, "account = ?", account)
+}
+
 // InsertEndpoint adds a streaming endpoint; a taken name is Exists, and so is
 // a taken host name, with Target "properties.customHostNames".
 func (tx *Tx) InsertEndpoint(e *ams.StreamingEndpoint) error {

@@ -12,7 +12,7 @@ var jobStates = []string{"Queued", "Scheduled", "Processing", "Finished", "Error
 
 // jobs holds jobs without their Tasks, which have their own table.
 var jobs = table[ams.Job]{
-	name: "jobs", what: "job",
+	name: "jobs", what: "job", below: taskBytes,
 	columns: []column[ams.Job]{
 		{name: "account", at: func(j *ams.Job) any { return &j.Account }},
 		{name: "id", at: func(j *ams.Job) any { return &j.ID }},
@@ -147,7 +147,7 @@ func (tx *Tx) DeleteJob(account, transform, name string) error {
 
 // CountJobs is how many jobs an account has. It takes long for many.
 func (tx *Tx) CountJobs(account string) (n int, err error) {
-	return n, tx.queryRow("SELECT COUNT(*) FROM jobs WHERE account = ?", account).Scan(&n)
+	return jobs.count(tx, "account = ?", account)
 }
 
 // DeleteEndedJobs deletes up to limit jobs of the server that ended before t,

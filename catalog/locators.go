@@ -53,7 +53,7 @@ func (tx *Tx) Locators(account string, q Query) ([]*ams.StreamingLocator, string
 
 // AssetLocators are the streaming locators of an asset, by name.
 func (tx *Tx) AssetLocators(account, asset string) ([]*ams.StreamingLocator, error) {
-	list, _, err := locators.list(tx, Query{}, "account = ? AND asset_key = ?", account, fold(asset))
+	list, _, err := locators.list(tx, Query{Whole: true}, "account = ? AND asset_key = ?", account, fold(asset))
 	return list, err
 }
 

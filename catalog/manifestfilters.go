@@ -38,6 +38,12 @@ func (tx *Tx) ManifestFilters(account, asset string, q Query) ([]*ams.ManifestFi
 	return manifestFilters.list(tx, q, "account = ? AND asset_key = ?", account, fold(asset))
 }
 
+// CountManifestFilters is how many filters an asset has, or the account when
+// asset is empty.
+func (tx *Tx) CountManifestFilters(account, asset string) (int, error) {
+	return manifestFilters.count(tx, "account = ? AND asset_key = ?", account, fold(asset))
+}
+
 // InsertManifestFilter adds a filter; a taken name is Exists.
 func (tx *Tx) InsertManifestFilter(f *ams.ManifestFilter) error {
 	_, err := manifestFilters.insert(tx, f)

@@ -48,6 +48,12 @@ func (tx *Tx) Policies(account string, q Query) ([]*ams.StreamingPolicy, string,
 	return policies.list(tx, q, "account IN (?, '')", account)
 }
 
+// CountPolicies is how many streaming policies an account has, the predefined
+// ones apart.
+func (tx *Tx) CountPolicies(account string) (int, error) {
+	return policies.count(tx, "account = ?", account)
+}
+
 // InsertPolicy adds a streaming policy; a taken or predefined name is Exists.
 // Policies are immutable.
 func (tx *Tx) InsertPolicy(p *ams.StreamingPolicy) error {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,10 +21,15 @@ type Query struct {
 	Desc    bool
 	Top     int    // entities on the page; 0: PageSize, which is also the most
 	After   string // the token that came with the page before; empty: the first page
+	Whole   bool   // do not cut the page by bytes: for what is known to be small
 }
 
 // PageSize is the number of entities on a page unless a query asks for less.
 const PageSize = 1000
+
+// pageBytes is where a page ends before that, so that what clients store, at
+// most some MiB an entity, cannot fill the memory when it is listed.
+const pageBytes = 8 << 20
 
 // A field is a property that $filter or $orderby may name.
 type field struct {
@@ -109,17 +115,39 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	if top <= 0 || top > PageSize {
 		top = PageSize
 	}
-	// The order's value of the last row is read again by seq: it is needed once a page.
 	var page []*T
-	var seqs []int64
-	err := t.each(tx, func(seq int64, v *T) error {
-		page, seqs = append(page, v), append(seqs, seq)
+	var seqs, sizes []int64
+	var sum int64
+	errFull := errors.New("the page is full")
+	err := t.eachSize(tx, func(seq, size int64, v *T) error {
+		if sum += size; len(page) == top || len(page) > 0 && sum > pageBytes && !q.Whole {
+			return errFull
+		}
+		page, seqs, sizes = append(page, v), append(seqs, seq), append(sizes, size)
 		return nil
 	}, fmt.Sprintf("%sWHERE %s ORDER BY %s%s, seq%s LIMIT %d", index, where, order.column, way, way, top+1), args...)
-	if err != nil || len(page) <= top {
-		return page, seqs, "", err
+	more := errors.Is(err, errFull)
+	if err != nil && !more {
+		return nil, nil, "", err
 	}
-	next := token{Order: name, Desc: q.Desc, Seq: seqs[top-1]}
+	if t.below != nil && !q.Whole && len(page) > 1 {
+		below, err := t.below(tx, seqs)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		sum = 0
+		for i, seq := range seqs {
+			if sum += sizes[i] + below[seq]; i > 0 && sum > pageBytes {
+				page, seqs, more = page[:i], seqs[:i], true
+				break
+			}
+		}
+	}
+	if !more {
+		return page, seqs, "", nil
+	}
+	// The order's value of the last row is read again by seq: it is needed once a page.
+	next := token{Order: name, Desc: q.Desc, Seq: seqs[len(seqs)-1]}
 	into := any(&next.Text)
 	if order.kind == date {
 		into = &next.Number
@@ -127,7 +155,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	if err := tx.queryRow("SELECT "+order.column+" FROM "+t.name+" WHERE seq = ?", next.Seq).Scan(into); err != nil {
 		return nil, nil, "", err
 	}
-	return page[:top], seqs[:top], next.String(), nil
+	return page, seqs, next.String(), nil
 }
 
 // wide reports whether a filter by ranges of one property, in a list that has

@@ -19,9 +19,10 @@ type table[T any] struct {
 	name    string // of the SQL table
 	what    string // of the noun, in errors
 	columns []column[T]
-	rest    func(*T) map[string]any // pointers to the fields that the columns do not hold
-	fields  map[string]field        // what $filter and $orderby may name, in lower case
-	walks   map[string]string       // by the column of an order: the index of SQLite that shows what to skip
+	rest    func(*T) map[string]any                     // pointers to the fields that the columns do not hold
+	fields  map[string]field                            // what $filter and $orderby may name, in lower case
+	below   func(*Tx, []int64) (map[int64]int64, error) // bytes of other tables' rows that a list reads too, by seq; may be nil
+	walks   map[string]string                           // by the column of an order: the index of SQLite that shows what to skip
 }
 
 // A column holds the field that at points to. A derived column is written
@@ -86,7 +87,7 @@ func (t *table[T]) one(tx *Tx, where string, args ...any) (*T, error) {
 
 func (t *table[T]) oneSeq(tx *Tx, where string, args ...any) (*T, int64, error) {
 	v := new(T)
-	seq, err := t.scan(tx.queryRow(t.selects()+" WHERE "+where, args...), v)
+	seq, _, err := t.scan(tx.queryRow(t.selects()+" WHERE "+where, args...), v)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, ams.Errorf(ams.NotFound, "The %s was not found.", t.what)
 	}
@@ -98,6 +99,11 @@ func (t *table[T]) oneSeq(tx *Tx, where string, args ...any) (*T, int64, error) 
 
 // each calls f for every row of the SELECT that tail completes.
 func (t *table[T]) each(tx *Tx, f func(seq int64, v *T) error, tail string, args ...any) error {
+	return t.eachSize(tx, func(seq, _ int64, v *T) error { return f(seq, v) }, tail, args...)
+}
+
+// eachSize is each, with about how many bytes the row has.
+func (t *table[T]) eachSize(tx *Tx, f func(seq, size int64, v *T) error, tail string, args ...any) error {
 	rows, err := tx.query(t.selects()+" "+tail, args...)
 	if err != nil {
 		return err
@@ -105,11 +111,11 @@ func (t *table[T]) each(tx *Tx, f func(seq int64, v *T) error, tail string, args
 	defer rows.Close()
 	for rows.Next() {
 		v := new(T)
-		seq, err := t.scan(rows, v)
+		seq, size, err := t.scan(rows, v)
 		if err != nil {
 			return err
 		}
-		if err := f(seq, v); err != nil {
+		if err := f(seq, size, v); err != nil {
 			return err
 		}
 	}
@@ -128,8 +134,7 @@ func (t *table[T]) selects() string {
 	return b.String()
 }
 
-func (t *table[T]) scan(row interface{ Scan(...any) error }, v *T) (int64, error) {
-	var seq int64
+func (t *table[T]) scan(row interface{ Scan(...any) error }, v *T) (seq, size int64, err error) {
 	var rest string
 	dest := []any{&seq, &rest}
 	for _, c := range t.columns {
@@ -143,20 +148,28 @@ func (t *table[T]) scan(row interface{ Scan(...any) error }, v *T) (int64, error
 		dest = append(dest, at)
 	}
 	if err := row.Scan(dest...); err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	for _, at := range dest {
+		switch at := at.(type) {
+		case *string:
+			size += int64(len(*at))
+		case *[]byte:
+			size += int64(len(*at))
+		}
 	}
 	var kept map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(rest), &kept); err != nil {
-		return 0, fmt.Errorf("%s %d: %w", t.name, seq, err)
+		return 0, 0, fmt.Errorf("%s %d: %w", t.name, seq, err)
 	}
 	for name, at := range t.rest(v) {
 		if b, ok := kept[name]; ok {
 			if err := json.Unmarshal(b, at); err != nil {
-				return 0, fmt.Errorf("%s %d: %s: %w", t.name, seq, name, err)
+				return 0, 0, fmt.Errorf("%s %d: %s: %w", t.name, seq, name, err)
 			}
 		}
 	}
-	return seq, nil
+	return seq, size, nil
 }
 
 func (t *table[T]) values(v *T) (names []string, args []any, err error) {
@@ -178,6 +191,11 @@ func (t *table[T]) values(v *T) (names []string, args []any, err error) {
 		return nil, nil, err
 	}
 	return append(names, "rest"), append(args, string(rest)), nil
+}
+
+// count is how many rows where selects.
+func (t *table[T]) count(tx *Tx, where string, args ...any) (n int, err error) {
+	return n, tx.queryRow("SELECT COUNT(*) FROM "+t.name+" WHERE "+where, args...).Scan(&n)
 }
 
 func affected(r sql.Result, err error) (int64, error) {

@@ -176,6 +176,28 @@ func (tx *Tx) tasks(tail string, args ...any) (list []*TaskRecord, err error) {
 	return list, err
 }
 
+// taskBytes is how much the tasks of jobs hold, by the jobs' seqs.
+func taskBytes(tx *Tx, jobs []int64) (map[int64]int64, error) {
+	args := make([]any, len(jobs))
+	for i, seq := range jobs {
+		args[i] = seq
+	}
+	rows, err := tx.query("SELECT job, CAST(SUM(octet_length(rest)) AS BIGINT) FROM tasks WHERE job IN (?"+strings.Repeat(", ?", len(args)-1)+") GROUP BY job", args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	bytes := make(map[int64]int64, len(jobs))
+	for rows.Next() {
+		var job, n int64
+		if err := rows.Scan(&job, &n); err != nil {
+			return nil, err
+		}
+		bytes[job] = n
+	}
+	return bytes, rows.Err()
+}
+
 // loadTasks fills in the Tasks of the jobs, given by seq.
 func (tx *Tx) loadTasks(bySeq map[int64]*ams.Job) error {
 	if len(bySeq) == 0 {

@@ -33,8 +33,13 @@ func (tx *Tx) Track(account, asset, name string) (*ams.Track, error) {
 
 // Tracks are the tracks of an asset, by name.
 func (tx *Tx) Tracks(account, asset string) ([]*ams.Track, error) {
-	list, _, err := tracks.list(tx, Query{}, "account = ? AND asset_key = ?", account, fold(asset))
+	list, _, err := tracks.list(tx, Query{Whole: true}, "account = ? AND asset_key = ?", account, fold(asset))
 	return list, err
+}
+
+// CountTracks is how many tracks an asset has.
+func (tx *Tx) CountTracks(account, asset string) (int, error) {
+	return tracks.count(tx, "account = ? AND asset_key = ?", account, fold(asset))
 }
 
 // InsertTrack adds a track; a taken name is Exists.

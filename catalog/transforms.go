@@ -34,6 +34,11 @@ func (tx *Tx) Transforms(account string, q Query) ([]*ams.Transform, string, err
 	return transforms.list(tx, q, "account = ?", account)
 }
 
+// CountTransforms is how many transforms an account has.
+func (tx *Tx) CountTransforms(account string) (int, error) {
+	return transforms.count(tx, "account = ?", account)
+}
+
 // InsertTransform adds a transform; a taken name is Exists.
 func (tx *Tx) InsertTransform(t *ams.Transform) error {
 	_, err := transforms.insert(tx, t)

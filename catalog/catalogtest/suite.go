@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"FilterErrors", testFilterErrors},
 		{"Orders", testOrders},
 		{"PagesWhileChanging", testPagesWhileChanging},
+		{"LargePages", testLargePages},
 		{"Tokens", testTokens},
 		{"Rollback", testRollback},
 		{"Jobs", testJobs},
