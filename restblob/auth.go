@@ -72,7 +72,7 @@ func (s *server) checkBearer(q *request, op operation, token string) error {
 	if s.Bearer == nil {
 		return challenge()
 	}
-	read, write, err := s.Bearer.CheckStorage(q.Context(), token)
+	read, write, err := s.Bearer.CheckStorage(q.Context(), q.account, token)
 	switch {
 	case err != nil:
 		return challenge()

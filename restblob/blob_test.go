@@ -88,7 +88,7 @@ func (u *users) StorageUser(_ context.Context, token string) (object, tenant str
 	return token, "tenant", nil
 }
 
-func (u *users) StorageRights(_ context.Context, object, _ string) (read, write bool, err error) {
+func (u *users) StorageRights(_ context.Context, _, object, _ string) (read, write bool, err error) {
 	may, ok := u.rights.Load(object)
 	if !ok {
 		return false, false, ams.Errorf(ams.Forbidden, "no such user")
@@ -96,10 +96,11 @@ func (u *users) StorageRights(_ context.Context, object, _ string) (read, write 
 	return may.([2]bool)[0], may.([2]bool)[1], nil
 }
 
+// tokens are what may be done, by account and token.
 type tokens map[string][2]bool
 
-func (m tokens) CheckStorage(_ context.Context, token string) (read, write bool, err error) {
-	may, ok := m[token]
+func (m tokens) CheckStorage(_ context.Context, on, token string) (read, write bool, err error) {
+	may, ok := m[on+" "+token]
 	if !ok {
 		return false, false, ams.Errorf(ams.Forbidden, "no such token")
 	}
@@ -126,7 +127,7 @@ func (e *endpoint) start(t testing.TB) *endpoint {
 	}
 	e.store = openStore(t, e.dir, blob.Options{Now: now, Room: e.room})
 	e.server = httptest.NewServer(restblob.New(restblob.Config{
-		Store: e.store, Keys: &e.keys, Bearer: tokens{"reader": {true, false}, "writer": {true, true}, "stranger": {}},
+		Store: e.store, Keys: &e.keys, Bearer: tokens{account + " reader": {true, false}, account + " writer": {true, true}, account + " stranger": {}},
 		Delegates: &e.users, Secret: []byte("secret"), Outgoing: e.outgoing, Origins: []string{"https://portal.example"},
 		Patience: e.patience, Now: now,
 	}))

@@ -101,7 +101,7 @@ func (s *server) delegatedKey(q *request, v *sas.Values) ([]byte, error) {
 
 // stillDelegated checks that the user may still do what the URL is for.
 func (s *server) stillDelegated(q *request, op operation, v *sas.Values) error {
-	read, write, err := s.Delegates.StorageRights(q.Context(), v.KeyObject, v.KeyTenant)
+	read, write, err := s.Delegates.StorageRights(q.Context(), q.account, v.KeyObject, v.KeyTenant)
 	if err != nil {
 		return unauthenticated("The user who delegated is not known any more.")
 	}

@@ -19,19 +19,19 @@ type Keys interface {
 	StorageKeys(ctx context.Context, account string) ([2][]byte, error)
 }
 
-// Bearer says what the bearer of a token may do with blobs. An error means
-// that the token is not good.
+// Bearer says what the bearer of a token may do with the blobs of a storage
+// account. An error means that the token is not good.
 type Bearer interface {
-	CheckStorage(ctx context.Context, token string) (read, write bool, err error)
+	CheckStorage(ctx context.Context, account, token string) (read, write bool, err error)
 }
 
 // Delegates knows the users who may sign URLs by tokens of theirs.
 type Delegates interface {
 	// StorageUser says whose a token is, by object id and tenant id.
 	StorageUser(ctx context.Context, token string) (object, tenant string, err error)
-	// StorageRights is what a user may do with blobs at present. An error means
-	// that there is no such user.
-	StorageRights(ctx context.Context, object, tenant string) (read, write bool, err error)
+	// StorageRights is what a user may do with the blobs of a storage account at
+	// present. An error means that there is no such user.
+	StorageRights(ctx context.Context, account, object, tenant string) (read, write bool, err error)
 }
 
 // Outgoing makes requests to other servers, with a guard against private

@@ -16,22 +16,23 @@ type storageTokens struct {
 	folder    *identity.Folder
 }
 
-func (s storageTokens) CheckStorage(ctx context.Context, token string) (read, write bool, err error) {
+func (s storageTokens) CheckStorage(ctx context.Context, account, token string) (read, write bool, err error) {
 	p, err := s.authority.Check(ctx, identity.Storage, token)
 	if err != nil {
 		return false, false, err
 	}
-	read, write = s.rights(p)
+	read, write = s.rights(p, account)
 	return read, write, nil
 }
 
-// rights is what p may do with the blobs of every storage account. A role on
-// one media services account, or on one storage account, gives none: its
-// assets are opened by listContainerSas.
-func (s storageTokens) rights(p *identity.Principal) (read, write bool) {
+// rights is what p may do with the blobs of a storage account. A role on one
+// media services account gives none: its assets are opened by
+// listContainerSas.
+func (s storageTokens) rights(p *identity.Principal, account string) (read, write bool) {
 	const blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
-	all := "/subscriptions/" + s.folder.SubscriptionID + "/resourceGroups/" + firstGroup
-	return p.May(blobs+"read", all), p.May(blobs+"write", all)
+	scope := "/subscriptions/" + s.folder.SubscriptionID + "/resourceGroups/" + firstGroup +
+		"/providers/Microsoft.Storage/storageAccounts/" + account
+	return p.May(blobs+"read", scope), p.May(blobs+"write", scope)
 }
 
 func (s storageTokens) StorageUser(ctx context.Context, token string) (object, tenant string, err error) {
@@ -45,12 +46,12 @@ func (s storageTokens) StorageUser(ctx context.Context, token string) (object, t
 	return p.ID, p.TenantID, nil
 }
 
-func (s storageTokens) StorageRights(ctx context.Context, object, tenant string) (read, write bool, err error) {
+func (s storageTokens) StorageRights(ctx context.Context, account, object, tenant string) (read, write bool, err error) {
 	if !strings.EqualFold(tenant, s.folder.TenantID) {
 		return false, false, fmt.Errorf("tenant %s is not ours", tenant)
 	}
 	if person, err := s.folder.Person(ctx, object); err == nil {
-		read, write = s.rights(&person.Principal)
+		read, write = s.rights(&person.Principal, account)
 		return read, write, nil
 	}
 	principals, err := s.folder.Principals()
@@ -59,7 +60,7 @@ func (s storageTokens) StorageRights(ctx context.Context, object, tenant string)
 	}
 	for _, p := range principals {
 		if strings.EqualFold(p.ID, object) {
-			read, write = s.rights(p)
+			read, write = s.rights(p, account)
 			return read, write, nil
 		}
 	}

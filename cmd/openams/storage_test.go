@@ -25,7 +25,8 @@ func TestStorageRights(t *testing.T) {
 		"reader":        {identity.Reader, group, true, false},
 		"one-account":   {identity.Owner, group + "/providers/Microsoft.Media/mediaServices/other", false, false},
 		"another-group": {identity.Owner, "/subscriptions/" + folder.SubscriptionID + "/resourceGroups/other", false, false},
-		"one-storage":   {identity.Owner, group + "/providers/Microsoft.Storage/storageAccounts/other", false, false},
+		"this-storage":  {identity.Owner, group + "/providers/Microsoft.Storage/storageAccounts/store", true, true},
+		"other-storage": {identity.Owner, group + "/providers/Microsoft.Storage/storageAccounts/other", false, false},
 		"media-role":    {identity.MediaOperator, "/", false, false},
 	} {
 		appID, _, err := folder.Create(name, identity.Application, []identity.Assignment{{Role: c.role, Scope: c.scope}})
@@ -36,7 +37,7 @@ func TestStorageRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, write, err := s.StorageRights(t.Context(), p.ID, folder.TenantID)
+		read, write, err := s.StorageRights(t.Context(), "store", p.ID, folder.TenantID)
 		if read != c.read || write != c.write || err != nil {
 			t.Errorf("%s: read %v, write %v, %v", name, read, write, err)
 		}
