@@ -62,6 +62,9 @@ func (a *Account) createAsset(ctx context.Context, name string, in AssetInput) (
 	}
 	set(&asset.AlternateID, in.AlternateID)
 	set(&asset.Description, in.Description)
+	if err := checkTexts(asset); err != nil {
+		return nil, err
+	}
 	if asset.StorageAccount == "" {
 		asset.StorageAccount = a.PrimaryStorage()
 	}
@@ -102,8 +105,18 @@ func (a *Account) updateAsset(ctx context.Context, tx *catalog.Tx, asset *ams.As
 	}
 	set(&asset.AlternateID, in.AlternateID)
 	set(&asset.Description, in.Description)
+	if err := checkTexts(asset); err != nil {
+		return err
+	}
 	asset.LastModified, asset.LastModifiedBy = a.s.now(), caller(ctx)
 	return tx.UpdateAsset(asset)
+}
+
+func checkTexts(asset *ams.Asset) error {
+	if err := short("properties.alternateId", asset.AlternateID, maxAlternateID); err != nil {
+		return err
+	}
+	return short("properties.description", asset.Description, maxDescription)
 }
 
 // set stores *from in *to unless from is nil.

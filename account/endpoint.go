@@ -146,6 +146,9 @@ func (a *Account) checkEndpoint(e *ams.StreamingEndpoint) error {
 	if err := validTags(e.Tags); err != nil {
 		return err
 	}
+	if err := short("properties.description", e.Description, maxDescription); err != nil {
+		return err
+	}
 	for _, h := range e.Settings.CustomHosts {
 		if a.s.ownHost(h) {
 			return ams.Invalidf("properties.customHostNames", "The host name '%s' belongs to the server.", h)

@@ -46,6 +46,12 @@ func (a *Account) SubmitJob(ctx context.Context, transform, name string, r JobRe
 	if !r.Priority.Valid() {
 		return nil, ams.Invalidf("properties.priority", "'%s' is not a value of priority.", r.Priority)
 	}
+	if err := short("properties.description", r.Description, maxDescription); err != nil {
+		return nil, err
+	}
+	if err := small("properties.correlationData", "correlation data", r.Correlation, maxCorrelation); err != nil {
+		return nil, err
+	}
 	if err := a.s.checkInput(r.Input); err != nil {
 		return nil, err
 	}
@@ -242,6 +248,9 @@ func (a *Account) UpdateJob(ctx context.Context, transform, name string, u JobUp
 			return err
 		}
 		set(&job.Description, u.Description)
+		if err := short("properties.description", job.Description, maxDescription); err != nil {
+			return err
+		}
 		if job.State == ams.Queued {
 			set(&job.Priority, u.Priority)
 		}

@@ -2,6 +2,8 @@ package account
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +45,33 @@ func (l Limits) defaults() Limits {
 		}
 	}
 	return l
+}
+
+// Bytes that a client may store. AMS documented none of them; lists of what
+// has no bound would have none.
+const (
+	maxDescription = 64 << 10
+	maxAlternateID = 2048
+	maxCorrelation = 32 << 10  // all names and values of a job: each of its events repeats them
+	maxAccount     = 128 << 10 // all properties; they are listed without pages
+	maxTrack       = 64 << 10  // likewise
+)
+
+// short refuses a text, of the property at, of more than max bytes.
+func short(at, text string, max int) error {
+	if len(text) > max {
+		return ams.Invalidf(at, "%s is longer than %d bytes.", at[strings.LastIndexByte(at, '.')+1:], max)
+	}
+	return nil
+}
+
+// small refuses an entity whose record has more than max bytes.
+func small(at, what string, entity any, max int) error {
+	b, err := json.Marshal(entity)
+	if err == nil && len(b) > max {
+		err = ams.Invalidf(at, "The %s is larger than %d bytes.", what, max)
+	}
+	return err
 }
 
 // full is the error of a limit that is reached.

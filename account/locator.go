@@ -90,6 +90,9 @@ func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string
 	if r.Policy == "" {
 		return nil, ams.Invalidf("properties.streamingPolicyName", "streamingPolicyName is missing.")
 	}
+	if len(r.Filters) > a.s.Limits.Filters {
+		return nil, ams.Invalidf("properties.filters", "A streaming locator may name at most %d filters.", a.s.Limits.Filters)
+	}
 	asset, err := tx.Asset(a.ID, r.Asset)
 	if err != nil {
 		return nil, referred(err, "properties.assetName", "Asset '%s' is not found under account '%s'.", r.Asset, a.Name)

@@ -143,6 +143,9 @@ func (s *Server) checkAccount(ctx context.Context, tx *catalog.Tx, a, was *ams.A
 	if len(a.Storage) > s.Limits.StorageAccounts {
 		return full("storage accounts of a media services account", s.Limits.StorageAccounts)
 	}
+	if err := small("", "media services account", a, maxAccount); err != nil {
+		return err
+	}
 	primary := 0
 	for i := range a.Storage {
 		attached := &a.Storage[i]
@@ -227,6 +230,9 @@ func (a *Account) setPrivateLinks(ctx context.Context, change func([]ams.Private
 			return err
 		}
 		if found.PrivateLinks, err = change(found.PrivateLinks); err != nil {
+			return err
+		}
+		if err := small("", "media services account", found, maxAccount); err != nil {
 			return err
 		}
 		a.Account = *found

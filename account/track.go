@@ -43,7 +43,7 @@ func (a *Account) CreateOrUpdateTrack(ctx context.Context, asset string, t ams.T
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if err := t.Validate(); err != nil {
+	if err := checkTrack(&t); err != nil {
 		return nil, nil, false, err
 	}
 	if err := a.checkTrackFile(ctx, found, &t); err != nil {
@@ -88,6 +88,13 @@ func (a *Account) CreateOrUpdateTrack(ctx context.Context, asset string, t ams.T
 	return result, op, created, nil
 }
 
+func checkTrack(t *ams.Track) error {
+	if err := small("properties.track", "track", t, maxTrack); err != nil {
+		return err
+	}
+	return t.Validate()
+}
+
 // UpdateTrack begins to change a track by change.
 func (a *Account) UpdateTrack(ctx context.Context, asset, name string, change func(*ams.Track) error) (t *ams.Track, op *ams.Operation, err error) {
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
@@ -121,7 +128,7 @@ func (a *Account) changeTrack(ctx context.Context, tx *catalog.Tx, t *ams.Track,
 	}
 	t.Account, t.Asset, t.Name, t.Created, t.CreatedBy = was.Account, was.Asset, was.Name, was.Created, was.CreatedBy
 	t.LastModified, t.LastModifiedBy = a.s.now(), caller(ctx)
-	if err := t.Validate(); err != nil {
+	if err := checkTrack(t); err != nil {
 		return nil, err
 	}
 	op, err := a.begin(tx, TrackOperations, trackPath(t), "")

@@ -48,7 +48,7 @@ func (a *Account) createTransform(ctx context.Context, tx *catalog.Tx, name stri
 		Account: a.ID, Name: name, Description: *in.Description, Outputs: in.Outputs,
 		Created: now, LastModified: now, CreatedBy: by, LastModifiedBy: by,
 	}
-	if err := t.Validate(); err != nil {
+	if err := checkTransform(t); err != nil {
 		return nil, err
 	}
 	n, err := tx.CountTransforms(a.ID)
@@ -61,12 +61,19 @@ func (a *Account) createTransform(ctx context.Context, tx *catalog.Tx, name stri
 	return t, tx.InsertTransform(t)
 }
 
+func checkTransform(t *ams.Transform) error {
+	if err := short("properties.description", t.Description, maxDescription); err != nil {
+		return err
+	}
+	return t.Validate()
+}
+
 func (a *Account) updateTransform(ctx context.Context, tx *catalog.Tx, t *ams.Transform, in TransformInput) error {
 	set(&t.Description, in.Description)
 	if in.Outputs != nil {
 		t.Outputs = in.Outputs
 	}
-	if err := t.Validate(); err != nil {
+	if err := checkTransform(t); err != nil {
 		return err
 	}
 	t.LastModified, t.LastModifiedBy = a.s.now(), caller(ctx)
