@@ -228,8 +228,8 @@ func TestCaller(t *testing.T) {
 	if _, _, err := a.CreateOrUpdateAsset(as(&identity.Principal{AppID: "app"}), "clip", account.AssetInput{}); err != nil {
 		t.Fatal(err)
 	}
-	asset, err := a.UpdateAsset(as(&identity.Principal{ID: "person"}), "clip", account.AssetInput{})
-	if err != nil || asset.CreatedBy != "app" || asset.LastModifiedBy != "person" {
+	asset, err := a.UpdateAsset(as(&identity.Principal{ID: "x", AppID: "program", Name: "person", Kind: identity.User}), "clip", account.AssetInput{})
+	if err != nil || asset.CreatedBy != "app" || asset.LastModifiedBy != "User person" {
 		t.Errorf("%+v, %v", asset, err)
 	}
 }

@@ -212,11 +212,8 @@ func (s *Server) now() time.Time { return s.Now().UTC().Truncate(time.Millisecon
 // caller is who asks, for createdBy and lastModifiedBy.
 func caller(ctx context.Context) string {
 	p := identity.FromContext(ctx)
-	switch {
-	case p == nil:
+	if p == nil {
 		return ""
-	case p.AppID != "":
-		return p.AppID
 	}
-	return p.ID
+	return ams.CallerText(string(p.Kind), p.Who())
 }

@@ -19,7 +19,7 @@ type Account struct {
 	PrivateLinks   []PrivateLink
 	Created        time.Time
 	LastModified   time.Time
-	CreatedBy      string // client id of the creator, for systemData
+	CreatedBy      string // a CallerText, for systemData
 	LastModifiedBy string
 }
 

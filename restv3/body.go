@@ -2,12 +2,14 @@ package restv3
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"reflect"
 	"time"
 
 	"github.com/openams/openams/account"
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/filter"
 	"github.com/openams/openams/restv3/arm"
 )
@@ -51,16 +53,10 @@ type stamps struct {
 }
 
 func (s stamps) systemData() *arm.SystemData {
-	who := func(by string) string {
-		if by == "" {
-			return "openams" // made by the server itself
-		}
-		return by
-	}
-	return &arm.SystemData{
-		CreatedBy: who(s.by), CreatedByType: "Application", CreatedAt: s.created,
-		LastModifiedBy: who(s.lastBy), LastModifiedByType: "Application", LastModifiedAt: s.modified,
-	}
+	d := &arm.SystemData{CreatedAt: s.created, LastModifiedAt: s.modified}
+	d.CreatedByType, d.CreatedBy = ams.SplitCaller(cmp.Or(s.by, "openams")) // the server itself
+	d.LastModifiedByType, d.LastModifiedBy = ams.SplitCaller(cmp.Or(s.lastBy, "openams"))
+	return d
 }
 
 // A date is a time as AMS wrote it: UTC, up to 7 digits of fraction. It reads
