@@ -385,12 +385,6 @@ func TestMay(t *testing.T) {
 			t.Errorf("%s at %s may %s on %s: %v", tt.role, tt.scope, tt.action, tt.on, got)
 		}
 	}
-	for role, want := range map[Role][2]bool{Owner: {true, true}, Contributor: {true, true}, Reader: {true, false}, MediaOperator: {true, false}, "x": {}} {
-		p := Principal{Assignments: []Assignment{{role, "/"}}}
-		if got := [2]bool{p.MayMethod("GET"), p.MayMethod("POST")}; got != want {
-			t.Errorf("%s: %v", role, got)
-		}
-	}
 }
 
 func TestFolderKeeps(t *testing.T) {

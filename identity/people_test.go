@@ -165,7 +165,7 @@ func TestAuthorizationCode(t *testing.T) {
 				t.Fatalf("%d %v", status, body)
 			}
 			who, err := w.Check(t.Context(), Management, body["access_token"].(string))
-			if err != nil || who.Kind != User || who.ID != p.ID || who.Name != alice || who.AppID != azureCLI || who.MayMethod("PUT") || !who.MayMethod("GET") {
+			if err != nil || who.Kind != User || who.ID != p.ID || who.Name != alice || who.AppID != azureCLI || who.May("Microsoft.Media/mediaservices/assets/write", "/") || !who.May("Microsoft.Media/mediaservices/assets/read", "/") {
 				t.Errorf("%+v, %v", who, err)
 			}
 			id := claimsOf(t, body["id_token"])

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -39,17 +38,6 @@ func (p *Principal) May(action, scope string) bool {
 	return slices.ContainsFunc(p.Assignments, func(a Assignment) bool {
 		return covers(a.Scope, scope) && a.Role.Allows(action)
 	})
-}
-
-// MayMethod reports whether p may use an HTTP method on a face that has no
-// Resource Manager actions: who may read the account may GET, all else needs
-// a role that may do anything in it.
-func (p *Principal) MayMethod(method string) bool {
-	action := media + "anything/action"
-	if method == http.MethodGet || method == http.MethodHead {
-		action = media + "read"
-	}
-	return slices.ContainsFunc(p.Assignments, func(a Assignment) bool { return a.Role.Allows(action) })
 }
 
 // Who names p in records and messages as Azure does: people by their sign-in

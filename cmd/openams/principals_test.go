@@ -94,7 +94,7 @@ func TestUsers(t *testing.T) {
 	if out, err := run(usersCommand(), "first password\r\n", "create", "alice@contoso.com", "--role", "contributor", "--display-name", "Alice", "--data", dir); err != nil {
 		t.Fatal(out, err)
 	}
-	if p, err := server.SignIn(t.Context(), "alice@contoso.com", "first password"); err != nil || !p.MayMethod("PUT") || p.DisplayName != "Alice" {
+	if p, err := server.SignIn(t.Context(), "alice@contoso.com", "first password"); err != nil || !p.May("Microsoft.Media/mediaservices/assets/write", "/") || p.DisplayName != "Alice" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if out, err := run(usersCommand(), "second password", "password", "alice@contoso.com", "--data", dir); err != nil {
