@@ -127,28 +127,30 @@ func fits(label string, k *ams.ContentKey, n int) bool {
 	return k.Label == "cencDefaultKey" && label == "cencKeyDefault" || k.Label == "cbcsDefaultKey" && label == "cbcsKeyDefault"
 }
 
-// givenKey is the value of the i-th of the given keys. One id has one value
-// in an account.
+// givenKey is the value of the i-th of the given keys. One id has one value in
+// the server, since the URL of a key names no account. Who gives the id alone
+// means the key of that id in the account, never another account's.
 func (a *Account) givenKey(tx *catalog.Tx, given []KeyRequest, i int) ([]byte, error) {
-	r := &given[i]
+	r := given[i]
 	others, err := tx.ContentKeys(r.ID)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range others {
-		if k.Account != a.ID {
-			continue
-		}
-		if r.Value == nil {
-			r.Value = k.Value
-		}
-		if !bytes.Equal(r.Value, k.Value) {
-			return nil, &ams.Error{Code: ams.Conflict, Target: fmt.Sprintf("properties.contentKeys[%d].value", i),
+	at := fmt.Sprintf("properties.contentKeys[%d]", i)
+	if j := slices.IndexFunc(others, func(k *ams.ContentKey) bool { return k.Account == a.ID }); j >= 0 {
+		if r.Value != nil && !bytes.Equal(r.Value, others[j].Value) {
+			return nil, &ams.Error{Code: ams.Conflict, Target: at + ".value",
 				Msg: "The content key '" + r.ID + "' has another value in another streaming locator."}
+		}
+		return others[j].Value, nil
+	}
+	for _, k := range others {
+		if !bytes.Equal(r.Value, k.Value) {
+			return nil, &ams.Error{Code: ams.Conflict, Target: at + ".id", Msg: "The content key id '" + r.ID + "' is in use."}
 		}
 	}
 	if r.Value == nil {
-		r.Value = random()
+		return random(), nil
 	}
 	return r.Value, nil
 }

@@ -171,7 +171,7 @@ func (tx *Tx) KeyIDs(locatorIDs []string) (map[string][]*ams.ContentKey, error) 
 }
 
 // ContentKeys are all content keys with an id: the same key of several
-// locators, and by chance those of several accounts.
+// locators, in several accounts perhaps.
 func (tx *Tx) ContentKeys(id string) ([]*ams.ContentKey, error) {
 	return tx.contentKeys("WHERE id = ? ORDER BY seq", id)
 }

@@ -160,3 +160,27 @@ func TestLocatorKeys(t *testing.T) {
 	}
 	w.want(200, "DELETE", "/contentKeyPolicies/p", "")
 }
+
+// TestKeyIDsOfTwoAccounts: the URL of a key names its id alone, so an id has
+// one value in the whole server, and no account takes over another's.
+func TestKeyIDsOfTwoAccounts(t *testing.T) {
+	w := newWorld(t, nil)
+	second := strings.TrimSuffix(w.account, "openams") + "second"
+	store := strings.Replace(w.account, "Microsoft.Media/mediaServices/openams", "Microsoft.Storage/storageAccounts/openamsstore", 1)
+	w.want(201, "PUT", second, `{"location":"local","properties":{"storageAccounts":[{"id":"`+store+`","type":"Primary"}]}}`)
+	for _, account := range []string{w.account, second} {
+		w.want(201, "PUT", account+"/assets/a", `{"properties":{}}`)
+		w.want(201, "PUT", account+"/contentKeyPolicies/p", `{"properties":{"options":[`+openClearKey+`]}}`)
+	}
+	locator := func(value string) string {
+		return `{"properties":{"assetName":"a","streamingPolicyName":"Predefined_ClearKey","defaultContentKeyPolicyName":"p","contentKeys":[{"id":"` + keyID + `"` + value + `}]}}`
+	}
+	const same, other = `,"value":"` + keyValue + `"`, `,"value":"AAAAAAAAAAAAAAAAAAAAAA=="`
+	w.want(201, "PUT", "/streamingLocators/one", locator(same))
+	w.refused(409, "Conflict", "properties.contentKeys[0].id", "in use", "PUT", second+"/streamingLocators/x", locator(other))
+	w.refused(409, "Conflict", "properties.contentKeys[0].id", "in use", "PUT", second+"/streamingLocators/x", locator(""))
+	w.want(201, "PUT", second+"/streamingLocators/x", locator(same))
+	w.want(201, "PUT", second+"/streamingLocators/y", locator(""))
+	w.want(201, "PUT", "/streamingLocators/two", locator(""))
+	w.refused(409, "Conflict", "properties.contentKeys[0].value", "another value", "PUT", "/streamingLocators/three", locator(other))
+}
