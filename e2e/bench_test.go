@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -305,12 +306,13 @@ func BenchmarkAPI(b *testing.B) {
 		io.Copy(io.Discard, resp.Body)
 		return resp.StatusCode, nil
 	}
+	var made atomic.Int64
 	for _, tt := range []struct {
 		name, method string
 		path         func(i int) string
 		want         int
 	}{
-		{"put-asset", http.MethodPut, func(i int) string { return fmt.Sprintf("/assets/bench-%d", i) }, http.StatusCreated},
+		{"put-asset", http.MethodPut, func(int) string { return fmt.Sprintf("/assets/bench-%d", made.Add(1)-1) }, http.StatusCreated},
 		{"get-asset", http.MethodGet, func(int) string { return "/assets/bench-0" }, http.StatusOK},
 		{"list-assets", http.MethodGet, func(int) string { return "/assets" }, http.StatusOK},
 	} {
