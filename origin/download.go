@@ -66,16 +66,8 @@ func (h *Handler) download(a *answer, r *http.Request, asset *ams.Asset, name st
 	}
 	modified := b.LastModified.UTC().Truncate(time.Second)
 	hd.Set("Last-Modified", modified.Format(http.TimeFormat))
-	if r.Header.Get("If-None-Match") == "" {
-		if t, err := http.ParseTime(r.Header.Get("If-Modified-Since")); err == nil && !modified.After(t) {
-			hd.Set("Etag", `"`+b.ETag+`"`)
-			hd.Del("Content-Type")
-			a.WriteHeader(http.StatusNotModified)
-			return nil
-		}
-	}
 	return sendRange(a, r, content{
-		etag: `"` + b.ETag + `"`, size: f.Size(),
+		etag: `"` + b.ETag + `"`, modified: modified, size: f.Size(),
 		write: func(w io.Writer, off, n int64) error {
 			sent, err := f.WriteRange(w, off, n)
 			if err == nil && sent < n {

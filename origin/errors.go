@@ -7,9 +7,9 @@ import (
 )
 
 // Codes of errors that the packager never meets. Like all of them they are
-// those of AMS (documented: streaming endpoint error codes), but the last three,
+// those of AMS (documented: streaming endpoint error codes), but the last four,
 // for which AMS had none: its stopped endpoint had no address at all, and who
-// may not read or used a wrong method met another front end.
+// may not read, used a wrong method or gave a condition met another front end.
 const (
 	EncryptionNotSpecified  packager.Code = "MPE_ENC_ENCRYPTION_NOT_SPECIFIED_IN_URL"
 	OutputFormatBlocked     packager.Code = "MPE_OUTPUT_FORMAT_BLOCKED"
@@ -23,6 +23,7 @@ const (
 	EndpointStopped         packager.Code = "StreamingEndpointStopped"
 	AccessDenied            packager.Code = "StreamingEndpointAccessDenied"
 	MethodNotAllowed        packager.Code = "MethodNotAllowed"
+	ConditionNotMet         packager.Code = "ConditionNotMet"
 )
 
 // statuses is the HTTP status of every code but those of 415.
@@ -40,6 +41,7 @@ var statuses = map[packager.Code]int{
 	FilterNotFound:                     http.StatusNotFound,
 	AccessDenied:                       http.StatusForbidden,
 	MethodNotAllowed:                   http.StatusMethodNotAllowed,
+	ConditionNotMet:                    http.StatusPreconditionFailed,
 	InvalidRange:                       http.StatusRequestedRangeNotSatisfiable,
 	StorageFailure:                     http.StatusInternalServerError,
 	ServerBusy:                         http.StatusServiceUnavailable,

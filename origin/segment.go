@@ -285,9 +285,10 @@ func (p *part) Write(b []byte) (int, error) {
 
 // content is something that ranges can be taken of.
 type content struct {
-	etag  string // quoted
-	size  int64
-	write func(w io.Writer, off, n int64) error // exactly n bytes, or an error
+	etag     string    // quoted
+	modified time.Time // zero: not known
+	size     int64
+	write    func(w io.Writer, off, n int64) error // exactly n bytes, or an error
 }
 
 // sendRange answers GET and HEAD of c with the conditions and the range of the
@@ -297,10 +298,8 @@ func sendRange(a *answer, r *http.Request, c content) error {
 	hd := a.Header()
 	hd["Etag"] = []string{c.etag}
 	hd["Accept-Ranges"] = acceptRanges
-	if matches(r.Header["If-None-Match"], c.etag) {
-		hd.Del("Content-Type")
-		a.WriteHeader(http.StatusNotModified)
-		return nil
+	if done, err := conditions(a, r, c.modified, c.etag); done {
+		return err
 	}
 	off, n, code := int64(0), c.size, http.StatusOK
 	if rg := r.Header.Get("Range"); rg != "" && ifRange(r, hd) {

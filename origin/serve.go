@@ -108,6 +108,9 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 	if err != nil {
 		return err
 	}
+	if q.Kind == Media {
+		prefetch(a, r, show.Presentation, q)
+	}
 	err = h.sendSegment(a, r, show, q, seal, s)
 	if errors.Is(err, errChanged) {
 		h.titles.drop(show)
@@ -216,7 +219,7 @@ func refuse(a *answer, code packager.Code, msg string) {
 	}
 	body = append([]byte(xml.Header), body...)
 	hd := a.Header()
-	for _, name := range []string{"Etag", "Last-Modified", "Content-Encoding", "Accept-Ranges"} {
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Encoding", "Accept-Ranges", "CDN-Origin-Assist-Prefetch-Path"} {
 		hd.Del(name)
 	}
 	hd.Set("Content-Type", "application/xml; charset=utf-8")

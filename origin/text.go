@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/openams/openams/packager"
 )
@@ -77,10 +78,8 @@ func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Reque
 	hd["Etag"] = []string{etag}
 	hd["Cache-Control"] = a.caching(textCachingHeader)
 	hd["Vary"] = varyEncoding
-	if matches(r.Header["If-None-Match"], t.etag) || matches(r.Header["If-None-Match"], t.gzipETag) {
-		hd.Del("Content-Encoding")
-		a.WriteHeader(http.StatusNotModified)
-		return nil
+	if done, err := conditions(a, r, time.Time{}, t.etag, t.gzipETag); done {
+		return err
 	}
 	hd["Content-Type"] = []string{t.ContentType}
 	hd["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -111,20 +110,6 @@ func acceptsGzip(values []string) bool {
 			}
 			f, err := strconv.ParseFloat(q, 64)
 			return err == nil && f > 0
-		}
-	}
-	return false
-}
-
-// matches reports whether an If-None-Match or If-Match list holds the entity
-// tag, by weak comparison.
-func matches(values []string, etag string) bool {
-	for _, v := range values {
-		for item := range strings.SplitSeq(v, ",") {
-			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
-			if item == "*" || item == etag {
-				return true
-			}
 		}
 	}
 	return false
