@@ -1,7 +1,7 @@
 # make demo    the whole flow on a throw-away server, with a real clip
 # make test    every test; installs what they need
 # make bench   the figures of docs/performance.md
-# make torture hours of kills and large uploads
+# make torture hours of kills, large uploads and every preset
 # make build   bin/openams
 # make lint    gofmt, go vet, staticcheck
 
@@ -37,6 +37,7 @@ bench: need-test build
 torture: need-test build
 	OPENAMS_TEST_BINARY="$(CURDIR)/bin/openams" OPENAMS_TEST_TORTURE=1 $(GO) test -count 1 -timeout 4h -v -run TestTorture ./e2e
 	OPENAMS_TEST_KILL_ROUNDS=2000 $(GO) test -count 1 -timeout 4h -run TestKill ./restblob
+	OPENAMS_TEST_TORTURE=1 $(GO) test -count 1 -timeout 4h -run Torture ./encoder
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

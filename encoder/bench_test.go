@@ -32,7 +32,7 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate720p"), Request{Source: info, Basename: "film"})
+	plan, err := NewPlan(preset("H264MultipleBitrate720p"), Request{Source: info, Name: "film"})
 	if err != nil {
 		b.Fatal(err)
 	}

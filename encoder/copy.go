@@ -106,11 +106,25 @@ func (p *Plan) assemble(r *recipe) {
 		formats = []format{{kind: "mp4"}}
 	}
 	for _, f := range formats {
-		if f.kind != "mp4" && f.kind != "ts" {
+		if !f.media() {
 			continue
 		}
+		first := len(p.Files)
 		file := func(parts ...string) {
-			p.Files = append(p.Files, File{Format: f.kind, Pattern: f.pattern, Kilo: f.kilo, Parts: parts})
+			out := File{Format: f.kind, Pattern: f.pattern, Kilo: f.kilo, Parts: parts}
+			has := func(list []string) bool {
+				return slices.ContainsFunc(parts, func(s string) bool { return slices.Contains(list, s) })
+			}
+			if f.mute != "" && !has(audio) {
+				out.Pattern = f.mute
+			}
+			if f.deaf != "" && !has(video) {
+				out.Pattern = f.deaf
+			}
+			same := func(g File) bool { return slices.Equal(g.Parts, parts) }
+			if !slices.ContainsFunc(p.Files[first:], same) { // without the video, files of several layers would be alike
+				p.Files = append(p.Files, out)
+			}
 		}
 		switch {
 		case f.files != nil:

@@ -3,8 +3,8 @@
 // into the files of the output asset.
 //
 // The way of a task is: fetch the input to a local file, probe it, NewPlan,
-// Encode, store the outputs. A preset of either API becomes a recipe (preset.go,
-// standard.go, mes.go), the recipe and the probe of the source a Plan. NewPlan is
+// Encode, store the outputs. A preset of either API becomes a recipe (lookup.go
+// tells which file has it), the recipe and the probe of the source a Plan. NewPlan is
 // pure: everything that decides how a picture looks is in the Plan it returns,
 // and golden tests hold it.
 //

@@ -78,7 +78,7 @@ func encodeWith(t *testing.T, preset ams.Preset, clip Clip, dir string, paths ..
 	if err != nil {
 		return nil, nil, err
 	}
-	q := Request{Source: src.Info, Basename: Basename(src.Name), Clip: clip}
+	q := Request{Source: src.Info, Name: src.Name, Clip: clip}
 	for _, o := range others {
 		q.Others = append(q.Others, o.Info)
 	}
@@ -117,7 +117,7 @@ func check(t *testing.T, files []OutputFile, plan *Plan, dir string) (map[string
 				t.Errorf("%s: %v, %d files", f.Name, err, len(doc.AssetFile))
 			}
 		}
-		if !strings.HasSuffix(f.Name, ".mp4") {
+		if !strings.HasSuffix(f.Name, ".mp4") && !strings.HasSuffix(f.Name, ".ismv") {
 			continue
 		}
 		index, err := indexFile(f.Path)
@@ -403,7 +403,7 @@ func TestEncodeCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate1080p"), Request{Source: src.Info, Basename: "film"})
+	plan, err := NewPlan(preset("H264MultipleBitrate1080p"), Request{Source: src.Info, Name: "film"})
 	if err != nil {
 		t.Fatal(err)
 	}

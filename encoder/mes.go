@@ -14,9 +14,10 @@ const (
 // mediaEncoderStandard returns the named preset of the v2 processor Media
 // Encoder Standard, as client tools shipped them. "… Audio 5.1" is a preset of
 // its own for each ladder that is not for phones. HE-AAC is made as AAC-LC: see
-// sound.asked. The content-adaptive preset is missing.
+// sound.asked. The content-adaptive preset goes by size, frame rate and bitrate of
+// the source, not yet by what it shows.
 func mediaEncoderStandard(name string) (*recipe, bool) {
-	r := &recipe{name: name, sounds: stereo(128_000), formats: []format{{kind: "mp4", pattern: mesVideo, kilo: true}}}
+	r := &recipe{name: name, v2: true, sounds: stereo(128_000), formats: []format{{kind: "mp4", pattern: mesVideo, kilo: true}}}
 	phone := func(asked string, bitrate int) {
 		r.sounds = []sound{{codec: "aac", channels: 2, rate: 48000, bitrate: bitrate, asked: asked}}
 	}
@@ -74,6 +75,8 @@ func (r *recipe) alone(name string, sound func(asked string, bitrate int), profi
 	switch name {
 	case "Adaptive Streaming":
 		r.auto, r.audioFile, r.formats = "h264", true, nil
+	case "Content Adaptive Multiple Bitrate MP4":
+		r.auto = "h264"
 	case "AAC Audio":
 		r.formats[0].pattern = mesAudio
 	case "AAC Good Quality Audio":

@@ -46,6 +46,9 @@ type outputVideo struct {
 	Framerate                     float64
 	Bitrate                       int64 // bit/s reached
 	TargetBitrate                 int64
+
+	// RequestedCodec is what could not be made: ours, no part of AMS's schema.
+	RequestedCodec string `json:",omitempty"`
 }
 
 type outputAudio struct {
@@ -56,8 +59,8 @@ type outputAudio struct {
 	SamplingRate int
 	Bitrate      int64
 
-	// Profile is what was made if RequestedProfile, a kind of HE-AAC, could not
-	// be: ours, no part of AMS's schema.
+	// Profile is what was made if RequestedProfile, HE-AAC or WMA, could not be:
+	// ours, no part of AMS's schema.
 	Profile          string `json:",omitempty"`
 	RequestedProfile string `json:",omitempty"`
 }
@@ -101,7 +104,7 @@ func outputMetadata(plan *Plan, srcs []Source, all []*made) []byte {
 					Bitrate:   bitrate(t),
 				}
 				if p.rung != nil {
-					v.TargetBitrate = int64(p.rung.Bitrate)
+					v.TargetBitrate, v.RequestedCodec = int64(p.rung.Bitrate), p.rung.Asked
 				}
 				v.Profile, v.Level = profile(t)
 				f.VideoTracks = append(f.VideoTracks, v)

@@ -41,9 +41,15 @@ func finish(ctx context.Context, tools ffmpeg.Tools, plan *Plan, parts map[strin
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if m.file.Format == "mp4" {
-			if err := m.relayout(filepath.Join(dir, m.name)); err != nil {
+		switch m.file.Format {
+		case "mp4":
+			err := m.relayout(filepath.Join(dir, m.name))
+			if err != nil {
 				return nil, fmt.Errorf("lay out %s: %w", m.name, err)
+			}
+		case "ismv":
+			if err := m.writeIndex(); err != nil {
+				return nil, err
 			}
 		}
 		progress(float64(i+1) / float64(len(all)))
@@ -83,7 +89,12 @@ func mux(ctx context.Context, tools ffmpeg.Tools, plan *Plan, all []*made, tmp, 
 			outputs = append(outputs, "-f", "mpegts", ffmpeg.File(m.path))
 			continue
 		}
-		m.path = filepath.Join(tmp, fmt.Sprintf("muxed-%d.mp4", i))
+		if m.path = filepath.Join(tmp, fmt.Sprintf("muxed-%d.mp4", i)); m.file.Format == "ismv" {
+			// Not ffmpeg's ismv: it has no edit lists, without which readers do not
+			// keep the sound where it belongs.
+			m.path = filepath.Join(dir, m.name)
+			outputs = append(outputs, "-movflags", "frag_keyframe+delay_moov")
+		}
 		outputs = append(outputs, "-f", "mp4", ffmpeg.File(m.path))
 	}
 	if muxed == nil {
@@ -100,7 +111,7 @@ func mux(ctx context.Context, tools ffmpeg.Tools, plan *Plan, all []*made, tmp, 
 				}
 			}
 		}
-		if m.file.Format != "mp4" {
+		if m.file.Format == "ts" {
 			continue
 		}
 		index, err := indexFile(m.path)
@@ -144,13 +155,6 @@ func (m *made) relayout(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := index.AppendBinary(nil)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(indexName(path), b, 0o600); err != nil {
-		return err
-	}
 	if len(m.parts) > 1 {
 		err = os.Remove(m.path)
 	} else if t := m.parts[0]; true {
@@ -158,10 +162,24 @@ func (m *made) relayout(path string) (err error) {
 			err = os.Remove(t.path)
 		}
 	}
+	if err != nil {
+		return err
+	}
 	m.path, m.index = path, index
-	return err
+	return m.writeIndex()
+}
+
+// writeIndex writes the packager's index beside the file.
+func (m *made) writeIndex() error {
+	b, err := m.index.AppendBinary(nil)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(indexName(m.path), b, 0o600)
 }
 
 // indexName is the name of the packager's index of an MP4. AMS named its own
 // fragment index so; the content is ours.
-func indexName(mp4Name string) string { return strings.TrimSuffix(mp4Name, ".mp4") + ".mpi" }
+func indexName(mp4Name string) string {
+	return strings.TrimSuffix(mp4Name, filepath.Ext(mp4Name)) + ".mpi"
+}

@@ -94,7 +94,7 @@ func (p *Plan) name(all []*made, taken namer) {
 			m.name = taken.take(fmt.Sprintf("%s_%d", stem, kbps(rate)), ext)
 			continue
 		}
-		v := map[string]string{"basename": p.Basename, "extension": ext, "defaultextension": ext[1:]}
+		v := map[string]string{"basename": p.Basename, "originalfilename": p.Basename, "extension": ext, "defaultextension": ext[1:]}
 		rate := func(t *part) int64 {
 			switch {
 			case t.rung != nil:
@@ -169,8 +169,8 @@ func (p *Plan) stills(src Source, tmp, dir string, taken namer) ([]OutputFile, e
 				break
 			}
 			name := expand(im.Pattern, map[string]string{
-				"basename": p.Basename, "extension": "." + im.Format, "defaultextension": im.Format, "label": im.Label,
-				"index": fmt.Sprintf("%06d", n+1), "codec": strings.ToUpper(im.Format),
+				"basename": p.Basename, "originalfilename": p.Basename, "extension": "." + im.Format, "defaultextension": im.Format, "label": im.Label,
+				"index": fmt.Sprintf("%06d", n+1), "thumbnailindex": fmt.Sprintf("%06d", n+1), "codec": strings.ToUpper(im.Format),
 				"width": strconv.Itoa(width), "height": strconv.Itoa(height), "resolution": fmt.Sprintf("%dx%d", width, height),
 			})
 			own := filepath.Ext(name)

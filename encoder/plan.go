@@ -25,10 +25,10 @@ type Plan struct {
 
 // A Request is what a preset is applied to.
 type Request struct {
-	Basename string         // see Basename
-	Source   *ffmpeg.Info   // what is encoded
-	Others   []*ffmpeg.Info // the other media files of the input, for presets that copy all of them
-	Clip     Clip
+	Name   string         // of the source's file
+	Source *ffmpeg.Info   // what is encoded
+	Others []*ffmpeg.Info // the other media files of the input, for presets that copy all of them
+	Clip   Clip
 }
 
 // Video is how the source's picture is treated, the same for all rungs.
@@ -54,6 +54,7 @@ type Video struct {
 // A Rung is one video rendition.
 type Rung struct {
 	Codec         string // h264, hevc
+	Asked         string `json:",omitempty"` // the codec that was asked for: ffmpeg has none
 	Label         string `json:",omitempty"`
 	Width, Height int    // pixels, square and upright
 	Pad           []int  `json:",omitempty"` // width and height of what the picture is centred in
@@ -107,7 +108,7 @@ type Sound struct {
 	Channels int
 	Rate     int    // Hz
 	Bitrate  int    // bit/s aimed at
-	Asked    string `json:",omitempty"` // the HE-AAC profile that was asked for: ffmpeg has AAC-LC only
+	Asked    string `json:",omitempty"` // the codec or HE-AAC profile that was asked for: ffmpeg has AAC-LC only
 }
 
 // A Copy is a track of an input that is not encoded again.
@@ -122,18 +123,22 @@ type Copy struct {
 
 // A File is one output file with media.
 type File struct {
-	Format  string   // mp4, ts
+	Format  string   // mp4, ismv, ts
 	Pattern string   `json:",omitempty"` // of its name; "" is AMS's own
 	Kilo    bool     `json:",omitempty"` // {Bitrate} counts thousands
 	Parts   []string // names of its tracks: v0 is the first rung, a0 the first sound, c0 the first copy
 }
 
-// maxBasename is how much of the source's name {Basename} takes (documented).
-const maxBasename = 32
+// maxBasename is how much of the source's name {Basename} takes, copyBasename
+// how much if tracks are copied (documented).
+const (
+	maxBasename  = 32
+	copyBasename = 64
+)
 
-// Basename is AMS's macro {Basename} for a source file: its name without
-// folder and extension, cut to 32 characters.
-func Basename(file string) string {
+// basename is AMS's macro {Basename} for a source file: its name without
+// folder and extension, cut to limit characters.
+func basename(file string, limit int) string {
 	file = file[strings.LastIndexAny(file, `/\`)+1:]
 	if i := strings.LastIndexByte(file, '.'); i > 0 {
 		file = file[:i]
@@ -144,8 +149,8 @@ func Basename(file string) string {
 		}
 		return r
 	}, file)
-	if utf8.RuneCountInString(file) > maxBasename {
-		file = string([]rune(file)[:maxBasename])
+	if utf8.RuneCountInString(file) > limit {
+		file = string([]rune(file)[:limit])
 	}
 	if file = strings.TrimRight(file, ". "); file == "" {
 		return "output"
@@ -165,7 +170,7 @@ func NewPlan(preset ams.Preset, q Request) (*Plan, error) {
 	if err != nil {
 		return nil, &ams.JobError{Code: ams.ConfigurationUnsupported, Message: err.Error()}
 	}
-	p := &Plan{Preset: r.name, Basename: q.Basename}
+	p := &Plan{Preset: r.name, Basename: basename(q.Name, r.nameLen())}
 	src := q.Source
 	video, audio := pickVideo(src), pickAudio(src)
 	if video == nil && audio == nil {
@@ -417,7 +422,7 @@ func (v *Video) rung(l layer, width, height int, pad []int) {
 	if c.MaxBitrate == l.bitrate {
 		c.MaxBitrate = 0
 	}
-	g := Rung{Codec: l.codec, Label: l.label, Width: width, Height: height, Pad: pad, Bitrate: l.bitrate, Coding: c}
+	g := Rung{Codec: l.codec, Asked: l.asked, Label: l.label, Width: width, Height: height, Pad: pad, Bitrate: l.bitrate, Coding: c}
 	g.GOP = max(1, int(math.Round(l.interval.Seconds()*v.Rate.Float())))
 	if f := g.pixelFormat(); pixels[f] > pixels[v.Format] {
 		v.Format = f

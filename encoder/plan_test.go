@@ -44,7 +44,7 @@ func TestPlans(t *testing.T) {
 			var got bytes.Buffer
 			for _, probe := range probes {
 				source := strings.TrimSuffix(filepath.Base(probe), ".json")
-				showPlan(t, &got, preset(name), Request{Source: readProbe(t, probe), Basename: Basename(source)}, source)
+				showPlan(t, &got, preset(name), Request{Source: readProbe(t, probe), Name: source}, source)
 			}
 			golden(t, filepath.Join("testdata/plans", name+".txt"), got.Bytes())
 		})
@@ -214,8 +214,8 @@ func TestBasename(t *testing.T) {
 		{"ends with dots...mp4", "ends with dots"},
 		{"", "output"},
 	} {
-		if got := Basename(tt.file); got != tt.want {
-			t.Errorf("Basename(%q) = %q, want %q", tt.file, got, tt.want)
+		if got := basename(tt.file, maxBasename); got != tt.want {
+			t.Errorf("basename(%q) = %q, want %q", tt.file, got, tt.want)
 		}
 	}
 }
@@ -232,7 +232,6 @@ func TestSupported(t *testing.T) {
 		{preset("ContentAwareEncoding"), ams.Unsupported, "ContentAwareEncoding"},
 		{ams.Preset{Type: ams.BuiltIn, Body: json.RawMessage(`{"presetName":"AdaptiveStreaming","configurations":{"maxLayers":2}}`)}, ams.Unsupported, "configurations"},
 		{ams.Preset{Type: mesPreset, Body: json.RawMessage(`{"presetName":"H264 Multiple Bitrate 720p Audio 5.1"}`)}, 0, ""},
-		{ams.Preset{Type: mesPreset, Body: json.RawMessage(`{"presetName":"Content Adaptive Multiple Bitrate MP4"}`)}, ams.Unsupported, "Content Adaptive"},
 		{ams.Preset{Type: "FaceDetectorPreset", Body: json.RawMessage(`{}`)}, ams.Unsupported, "FaceDetectorPreset"},
 		{preset("NoSuchPreset"), ams.Unsupported, "NoSuchPreset"},
 		{ams.Preset{Type: ams.BuiltIn, Body: json.RawMessage(`[]`)}, ams.Invalid, "presetName"},
@@ -266,7 +265,7 @@ func TestPlanRefuses(t *testing.T) {
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "AACGoodQualityAudio", ams.ConfigurationUnsupported, "no audio"},
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "ContentAwareEncoding", ams.ConfigurationUnsupported, "ContentAwareEncoding"},
 	} {
-		_, err := NewPlan(preset(tt.preset), Request{Source: &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Basename: "x"})
+		_, err := NewPlan(preset(tt.preset), Request{Source: &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Name: "x"})
 		if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != tt.code || !strings.Contains(e.Message, tt.says) {
 			t.Errorf("%+v with %s: %v, want %s: %s", tt.stream, tt.preset, err, tt.code, tt.says)
 		}

@@ -1,10 +1,8 @@
 package encoder
 
 import (
-	"encoding/json"
 	"time"
 
-	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
 )
 
@@ -22,6 +20,8 @@ type recipe struct {
 	formats   []format // nil: an MP4 for each layer, with all audio, under AMS's own names
 	audioFile bool     // the audio also comes as an MP4 of its own
 	filters   filters
+	nameLimit int  // characters of {Basename}, 0 for the usual
+	v2        bool // files that describe outputs are XML
 }
 
 // A copyMode is a CopyAllBitrate preset.
@@ -41,9 +41,21 @@ func (r *recipe) picture() bool {
 // sound reports whether the recipe makes anything of the source's sound.
 func (r *recipe) sound() bool { return r.sounds != nil || r.copyAudio }
 
+// nameLen is how many characters {Basename} has at most.
+func (r *recipe) nameLen() int {
+	switch {
+	case r.nameLimit > 0:
+		return r.nameLimit
+	case r.copyVideo || r.copyAudio || r.copyAll != copyNone:
+		return copyBasename
+	}
+	return maxBasename
+}
+
 // A layer is one video rendition that a preset asks for.
 type layer struct {
 	codec         string // h264, hevc
+	asked         string // the codec that the preset names, if ffmpeg has none: codec is made instead
 	label         string
 	width, height measure
 	stretch       string // None, AutoSize, AutoFit
@@ -66,7 +78,7 @@ type sound struct {
 	channels int
 	rate     int    // Hz
 	bitrate  int    // bit/s
-	asked    string // the HE-AAC profile that the preset names; AAC-LC is made instead
+	asked    string // the codec or the HE-AAC profile that the preset names, if ffmpeg has none: AAC-LC is made instead
 }
 
 // An image is one set of stills that a preset asks for.
@@ -82,11 +94,16 @@ type image struct {
 
 // A format is the container and name of output files.
 type format struct {
-	kind    string // mp4, ts, jpg, png
+	kind    string // mp4, ismv, ts, jpg, png
 	pattern string
+	mute    string     // pattern of a file without audio, if it is another
+	deaf    string     // pattern of a file without video, if it is another
 	files   [][]string // labels of each file; nil: the default
 	kilo    bool       // {Bitrate} counts thousands, as in v2
 }
+
+// media reports whether files of the format hold video or audio.
+func (f *format) media() bool { return f.kind == "mp4" || f.kind == "ismv" || f.kind == "ts" }
 
 // filters is how the picture is changed before it is scaled.
 type filters struct {
@@ -185,48 +202,4 @@ func builtIn(name string) (*recipe, bool) {
 		return nil, false
 	}
 	return r, true
-}
-
-// Supported returns an Unsupported or Invalid error, which names the preset or
-// the property, unless this encoder can run p. A transform or a job with such a
-// preset is to be refused when it is submitted.
-func Supported(p ams.Preset) error {
-	_, err := lookup(p)
-	return err
-}
-
-// The types of presets. The body of the last is {"presetName": …}, a name from
-// the v2 documentation.
-const (
-	standardPreset = "StandardEncoderPreset"
-	mesPreset      = "MediaEncoderStandard"
-)
-
-func lookup(p ams.Preset) (*recipe, error) {
-	switch p.Type {
-	case standardPreset:
-		return parseStandard(p.Body)
-	case ams.BuiltIn, mesPreset:
-	default:
-		return nil, ams.Errorf(ams.Unsupported, "This server cannot encode with a preset of type '%s' yet.", p.Type)
-	}
-	var body struct {
-		PresetName     string          `json:"presetName"`
-		Configurations json.RawMessage `json:"configurations"`
-	}
-	if err := json.Unmarshal(p.Body, &body); err != nil {
-		return nil, ams.Errorf(ams.Invalid, "The preset is not a JSON object with a presetName: %v", err)
-	}
-	find := builtIn
-	if p.Type == mesPreset {
-		find = mediaEncoderStandard
-	}
-	r, ok := find(body.PresetName)
-	if !ok {
-		return nil, ams.Errorf(ams.Unsupported, "This server cannot encode with the preset '%s' yet.", body.PresetName)
-	}
-	if !blank(body.Configurations) {
-		return nil, ams.Errorf(ams.Unsupported, "The preset '%s' takes no configurations: only the content-aware presets do.", body.PresetName)
-	}
-	return r, nil
 }

@@ -62,65 +62,13 @@ func TestStandardPlans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
 			for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov", "interlaced-576i25-tff.ts", "video-only-360p-40s.mp4", "siesta-stereo-140s.mp3"} {
-				q := Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Basename: Basename(source)}
+				q := Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Name: source}
 				showPlan(t, &got, standard(body), q, source)
 				q.Clip = Clip{Start: time.Second, End: 2500 * time.Millisecond}
 				showPlan(t, &got, standard(body), q, source+" from 1 s to 2.5 s")
 			}
 			golden(t, filepath.Join("testdata/plans/standard", name+".txt"), got.Bytes())
 		})
-	}
-}
-
-// mesNamed are the presets of Media Encoder Standard that this encoder has: all
-// that Microsoft's tools shipped but the content-adaptive one.
-var mesNamed = []string{
-	"AAC Audio", "AAC Good Quality Audio", "Adaptive Streaming",
-	"H264 Multiple Bitrate 1080p Audio 5.1", "H264 Multiple Bitrate 1080p", "H264 Multiple Bitrate 16x9 SD Audio 5.1", "H264 Multiple Bitrate 16x9 SD",
-	"H264 Multiple Bitrate 16x9 for iOS", "H264 Multiple Bitrate 4K Audio 5.1", "H264 Multiple Bitrate 4K",
-	"H264 Multiple Bitrate 4x3 SD Audio 5.1", "H264 Multiple Bitrate 4x3 SD", "H264 Multiple Bitrate 4x3 for iOS",
-	"H264 Multiple Bitrate 720p Audio 5.1", "H264 Multiple Bitrate 720p",
-	"H264 Single Bitrate 1080p Audio 5.1", "H264 Single Bitrate 1080p", "H264 Single Bitrate 16x9 SD Audio 5.1", "H264 Single Bitrate 16x9 SD",
-	"H264 Single Bitrate 4K Audio 5.1", "H264 Single Bitrate 4K", "H264 Single Bitrate 4x3 SD Audio 5.1", "H264 Single Bitrate 4x3 SD",
-	"H264 Single Bitrate 720p Audio 5.1", "H264 Single Bitrate 720p for Android", "H264 Single Bitrate 720p",
-	"H264 Single Bitrate High Quality SD for Android", "H264 Single Bitrate Low Quality SD for Android",
-}
-
-func mes(name string) ams.Preset {
-	return ams.Preset{Type: mesPreset, Body: fmt.Appendf(nil, `{"presetName":%q}`, name)}
-}
-
-// TestNamedPlans holds plan and command line of the v2 presets.
-func TestNamedPlans(t *testing.T) {
-	var got bytes.Buffer
-	for _, name := range mesNamed {
-		fmt.Fprintf(&got, "# %s\n", name)
-		for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov"} {
-			showPlan(t, &got, mes(name), Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Basename: Basename(source)}, source)
-		}
-	}
-	golden(t, "testdata/plans/mes.txt", got.Bytes())
-}
-
-// TestNamedEncode runs v2 presets of each kind.
-func TestNamedEncode(t *testing.T) {
-	path := film(t, "1", "160x90", "25")
-	for _, tt := range []struct{ preset, want string }{
-		{"H264 Single Bitrate Low Quality SD for Android", "film_176x100_56.mp4: avc1 176x100 12 frames, IDR 12; mp4a 2 fra"},
-		{"H264 Single Bitrate High Quality SD for Android", "film_480x270_500.mp4: avc1 480x270 25 frames, IDR 25; mp4a 2 fra"},
-		{"H264 Single Bitrate 16x9 SD Audio 5.1", "film_848x480_2200.mp4: avc1 848x480 25 frames, IDR 25; mp4a 6 fra"},
-		{"AAC Audio", "film_AAC_128.mp4: mp4a 2 fra"},
-	} {
-		dir := filepath.Join(t.TempDir(), "out")
-		files, plan, err := encodeWith(t, mes(tt.preset), Clip{}, dir, path)
-		if err != nil {
-			t.Errorf("%s: %v", tt.preset, err)
-			continue
-		}
-		check(t, files, plan, dir)
-		if got := show(t, files[0]); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.preset, got, tt.want)
-		}
 	}
 }
 
@@ -226,7 +174,7 @@ func show(t *testing.T, f OutputFile) string {
 			t.Fatal(err)
 		}
 		return fmt.Sprintf("%s: %d frames of %s, %s %d at %d", f.Name, frames(t, f.Path), info.Streams[0].Codec, info.Streams[1].Codec, info.Streams[1].Channels, info.Streams[1].SampleRate)
-	case ".mp4":
+	case ".mp4", ".ismv":
 		x, err := indexFile(f.Path)
 		if err != nil {
 			t.Fatal(err)
@@ -403,7 +351,7 @@ func TestClip(t *testing.T) {
 			t.Errorf("%s to %s: %v", tt.start, tt.end, err)
 		}
 	}
-	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Basename: "x", Clip: Clip{Start: time.Hour}}
+	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Name: "x", Clip: Clip{Start: time.Hour}}
 	_, err := NewPlan(preset("AdaptiveStreaming"), q)
 	if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != ams.ConfigurationUnsupported || !strings.Contains(e.Message, "3600.00") {
 		t.Errorf("a clip behind the end: %v", err)
@@ -452,7 +400,7 @@ func TestStandardRefuses(t *testing.T) {
 
 // TestLargest: no preset makes pictures that no machine can hold.
 func TestLargest(t *testing.T) {
-	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Basename: "x"}
+	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Name: "x"}
 	p := standard(`{"codecs":[{"#H264Video","stretchMode":"None","layers":[{"bitrate":1000000,"width":"16384","height":"16384"}]}],"formats":[{"#Mp4Format","filenamePattern":"x{Extension}"}]}`)
 	_, err := NewPlan(p, q)
 	if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != ams.ConfigurationUnsupported || !strings.Contains(e.Message, "16384x16384") {
@@ -477,7 +425,7 @@ func FuzzPreset(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		sources = append(sources, Request{Source: info, Basename: "x"})
+		sources = append(sources, Request{Source: info, Name: "x"})
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p := ams.Preset{Type: standardPreset, Body: body}

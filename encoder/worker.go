@@ -191,7 +191,7 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
-	request := Request{Basename: Basename(src.Name), Source: src.Info, Clip: clip}
+	request := Request{Name: src.Name, Source: src.Info, Clip: clip}
 	for _, o := range others {
 		request.Others = append(request.Others, o.Info)
 	}
