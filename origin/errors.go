@@ -15,6 +15,8 @@ const (
 	OutputFormatBlocked     packager.Code = "MPE_OUTPUT_FORMAT_BLOCKED"
 	EncryptionNotInPolicy   packager.Code = "MPE_ENC_ENCRYPTION_NOT_SET_IN_DELIVERY_POLICY"
 	FilterNotFound          packager.Code = "MPE_EGRESS_FILTER_NOT_FOUND"
+	TooManyFilters          packager.Code = "MPE_FILTER_COMPOSITION_FILTER_COUNT_OVER_LIMIT"
+	SeveralFirstQualities   packager.Code = "MPE_FILTER_COMPOSITION_MULTIPLE_FIRST_QUALITY_OPERATOR_NOT_ALLOWED"
 	EncryptionNotSupported  packager.Code = "MPE_ENCRYPTION_NOT_SUPPORTED"
 	OutputProtectionMissing packager.Code = "MPE_OUTPUT_PROTECTION_FORMAT_NOT_SUPPORTED"
 	InvalidRange            packager.Code = "MPE_STORAGE_INVALID_RANGE"
@@ -39,6 +41,7 @@ var statuses = map[packager.Code]int{
 	packager.MetadataNotFound:          http.StatusNotFound,
 	packager.StorageResourceNotFound:   http.StatusNotFound,
 	FilterNotFound:                     http.StatusNotFound,
+	packager.FilterForceEndOutside:     http.StatusGone,
 	AccessDenied:                       http.StatusForbidden,
 	MethodNotAllowed:                   http.StatusMethodNotAllowed,
 	ConditionNotMet:                    http.StatusPreconditionFailed,

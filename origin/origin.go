@@ -23,6 +23,8 @@ import (
 type Locators interface {
 	ResolveLocator(ctx context.Context, host, id string) (*account.Published, error)
 	EndpointOf(ctx context.Context, host string) (*ams.StreamingEndpoint, error)
+	// FindFilter finds a filter of the asset, else of its account.
+	FindFilter(ctx context.Context, asset *ams.Asset, name string) (*ams.ManifestFilter, error)
 }
 
 // Blobs is what a Handler needs of the storage.
@@ -135,6 +137,7 @@ type published struct {
 	*account.Published
 	endpoint *endpoint
 	seen     uint64
+	filters  found
 }
 
 // resolve finds what a locator publishes now.
@@ -233,16 +236,6 @@ func permit(p *ams.StreamingPolicy, q *Request) error {
 		q.Encryption = values[allowed[0]]
 	case !p.Allows(schemes[q.Encryption], proto):
 		return errorf(EncryptionNotInPolicy, "the streaming policy %s does not allow encryption=%s of %s", p.Name, q.Encryption, proto)
-	}
-	return nil
-}
-
-// filters refuses filters: the account has none.
-func filters(l *ams.StreamingLocator, q *Request) error {
-	for _, names := range [][]string{l.Filters, q.Filters} {
-		if len(names) > 0 {
-			return errorf(FilterNotFound, "there is no filter %q", names[0])
-		}
 	}
 	return nil
 }

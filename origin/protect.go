@@ -205,7 +205,11 @@ func meets(c ams.TrackCondition, r *packager.Rendition) bool {
 	if !strings.EqualFold(c.Property, "FourCC") || !strings.EqualFold(c.Operation, "Equal") {
 		return false
 	}
-	want := strings.ToLower(c.Value)
+	return isFourCC(c.Value, r)
+}
+
+func isFourCC(want string, r *packager.Rendition) bool {
+	want = strings.ToLower(want)
 	return strings.EqualFold(want, r.Media.Codec) || slices.Contains(fourCCs[want], strings.ToLower(r.Media.Codec))
 }
 

@@ -72,14 +72,15 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 	}
 	send := func() error { return h.download(a, r, p.Asset, q.Name) }
 	if q.Kind != File {
-		if err := filters(p.Locator, q); err != nil {
+		v, err := h.view(r.Context(), p, q)
+		if err != nil {
 			return q, err
 		}
 		f, err := formats.Lookup(string(q.Format))
 		if err != nil {
 			return q, err
 		}
-		send = func() error { return h.play(a, r, p, q, f, seal) }
+		send = func() error { return h.play(a, r, p, q, f, seal, v) }
 	}
 	// A file that is replaced between the look at the records and its opening
 	// takes a second look.
@@ -91,7 +92,7 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 }
 
 // play answers with a part of a presentation.
-func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *packager.Format, seal *seal) error {
+func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *packager.Format, seal *seal, v *view) error {
 	show, err := h.titles.open(r.Context(), p.Asset, q.Name+q.Ext, seal.needsNALs())
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 	}
 	switch q.Kind {
 	case Manifest, Playlist:
-		return h.sendText(a, r, show, q, seal, f, o)
+		return h.sendText(a, r, show, q, seal, v, f, o)
 	}
 	s, err := plan(show, q, f)
 	if err != nil {
@@ -134,10 +135,22 @@ func plan(p *presentation, q *Request, f *packager.Format) (*packager.Segment, e
 }
 
 // write makes the manifest or playlist that q asks for.
-func write(p *presentation, q *Request, f *packager.Format, o packager.Options) (*packager.Document, error) {
+func write(all *presentation, q *Request, v *view, f *packager.Format, o packager.Options) (*packager.Document, error) {
 	o.NoAudioOnly, o.Keyframes = q.NoAudioOnly, q.KeyFrames
+	p := all.Presentation
+	if v != nil {
+		o.Filters = v.names
+		per := 1
+		if q.Format.ts() {
+			per = p.FragmentsPerTS
+		}
+		var err error
+		if p, err = p.Cut(v.Cut, per); err != nil {
+			return nil, err
+		}
+	}
 	if q.Kind == Manifest {
-		return f.Manifest(p.Presentation, o)
+		return f.Manifest(p, o)
 	}
 	if f.Playlist == nil {
 		return nil, errorf(packager.BadURLSyntax, "format %q has no manifest of one track", f.Name)
@@ -152,7 +165,7 @@ func write(p *presentation, q *Request, f *packager.Format, o packager.Options) 
 			return nil, err
 		}
 	}
-	return f.Playlist(p.Presentation, r, o)
+	return f.Playlist(p, r, o)
 }
 
 // An answer watches what becomes of a response. It keeps the ways of the

@@ -114,6 +114,10 @@ func (w watched) EndpointOf(ctx context.Context, host string) (*ams.StreamingEnd
 	return w.s.accounts.EndpointOf(ctx, host)
 }
 
+func (w watched) FindFilter(ctx context.Context, asset *ams.Asset, name string) (*ams.ManifestFilter, error) {
+	return w.s.accounts.FindFilter(ctx, asset, name)
+}
+
 // newStage sets everything up. change may change the handler's configuration.
 func newStage(t testing.TB, change func(*Config)) *stage {
 	t.Helper()

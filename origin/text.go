@@ -23,6 +23,7 @@ type textKey struct {
 	tag, container string
 	path           string // canonical
 	seal           string // what it says of keys
+	view           string // what filters leave
 }
 
 // A text is a manifest or playlist, ready to be sent.
@@ -49,10 +50,13 @@ func (t *text) gzipped() []byte {
 }
 
 // sendText answers with a manifest or playlist.
-func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Request, seal *seal, f *packager.Format, o packager.Options) error {
-	key := textKey{p.tag, p.made[0].Container, string(q.appendBelow(nil)), seal.tag(true)}
+func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Request, seal *seal, v *view, f *packager.Format, o packager.Options) error {
+	key := textKey{p.tag, p.made[0].Container, string(q.appendBelow(nil)), seal.tag(true), ""}
+	if v != nil {
+		key.view = v.id
+	}
 	t, err := h.texts.get(key, func() (*text, int64, error) {
-		d, err := write(p, q, f, o)
+		d, err := write(p, q, v, f, o)
 		if err != nil {
 			return nil, 0, err
 		}

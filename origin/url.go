@@ -67,6 +67,9 @@ var spellings = map[string]Format{
 // hls reports whether the format has media playlists.
 func (f Format) hls() bool { return strings.HasPrefix(string(f), "m3u8-") }
 
+// ts reports whether segments are transport streams.
+func (f Format) ts() bool { return f == HLSv3 || f == HLSv4 }
+
 // An Encryption is a value of the encryption key.
 type Encryption string
 
@@ -254,7 +257,7 @@ func (q *Request) checkPlaylist() error {
 	switch {
 	case q.Kind == Playlist && !q.Format.hls():
 		return errorf(packager.BadURLSyntax, "a manifest of one track exists in HLS alone, and the URL's format is %q", string(q.Format))
-	case q.Kind == Init && (q.Format == HLSv3 || q.Format == HLSv4):
+	case q.Kind == Init && q.Format.ts():
 		return errorf(packager.BadURLSyntax, "format %s has no initialization segments", string(q.Format))
 	}
 	// Keys that mean nothing here must not make two names of one answer.
@@ -312,7 +315,7 @@ func (q *Request) parseKeys(args []arg) error {
 					continue
 				}
 				if q.Filters = append(q.Filters, f); len(q.Filters) > maxFilters {
-					return errorf(packager.BadURLSyntax, "the URL names more than %d filters", maxFilters)
+					return errorf(TooManyFilters, "the URL names more than %d filters", maxFilters)
 				}
 			}
 		case "audiotrack":

@@ -100,7 +100,7 @@ func TestParsePath(t *testing.T) {
 		{"film%zz.mp4", nil, packager.BadURLSyntax},
 		{strings.Repeat("a", 5000), nil, packager.BadURLSyntax},
 		{"film.ism/manifest(" + strings.Repeat("a=b,", 40) + ")", nil, packager.BadURLSyntax},
-		{"film.ism/manifest(filter=1;2;3;4;5;6;7;8;9;10;11)", nil, packager.BadURLSyntax},
+		{"film.ism/manifest(filter=1;2;3;4;5;6;7;8;9;10;11)", nil, TooManyFilters},
 	} {
 		got, err := ParsePath("/" + strings.ToUpper(testGUID) + "/" + tt.path)
 		if tt.code != "" {

@@ -14,8 +14,9 @@
 //
 // The packages know no HTTP, URL, disk or policy, and but for protect no key.
 // Media is touched through an io.ReaderAt only when a Segment is written; planning
-// one needs the index alone. Live input and filters are not its business yet: a
-// filter will be a Presentation with fewer tracks.
+// one needs the index alone. A filter is a Cut: the Presentation with fewer tracks
+// and fragments, of which manifests are made; segments are always made of the
+// whole. Live input is not its business yet.
 //
 // # Times
 //

@@ -37,7 +37,7 @@ func (r *Rendition) MP4Segment(k int, style fmp4.Style) *Segment {
 	f := r.Fragments[k].Fragment
 	s := &Segment{ContentType: r.mp4Type(), Extents: r.Extents(f.First, f.N)}
 	r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
-		s.Header = fmp4.Header(r.Media, f, samples, uint32(k+1), style)
+		s.Header = fmp4.Header(r.Media, f, samples, uint32(r.Skip+k+1), style)
 	})
 	s.Size = int64(len(s.Header))
 	for _, x := range s.Extents {
@@ -57,7 +57,7 @@ func (r *Rendition) MP4Size(k int, exact bool) (whole, first int64) {
 	}
 	f := r.Fragments[k]
 	header := int64(fixed + each*f.N)
-	return header + f.Bytes, header + int64(r.firsts()[k])
+	return header + f.Bytes, header + int64(r.firsts()[r.Skip+k])
 }
 
 func (r *Rendition) headerSize(k int) (fixed, each int) {
@@ -113,7 +113,7 @@ func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
 	s := &Segment{ContentType: TypeTS}
 	for i, f := range fragments {
 		count += f.N
-		s.Size += stream.Size(k + i)
+		s.Size += stream.Size(r.Skip + k + i)
 	}
 	s.Extents = r.Extents(fragments[0].First, count)
 	s.Transform = func(dst, media []byte) ([]byte, error) {
@@ -123,8 +123,9 @@ func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
 				return nil, fmt.Errorf("%s: fragment of %d bytes, %d read", r.File, f.Bytes, len(media))
 			}
 			r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
-				dst, err = ts.AppendFragment(dst, k+i, ts.Part{
-					Stream: stream, Samples: samples, Media: media[:f.Bytes], Number: k + i,
+				number := r.Skip + k + i
+				dst, err = ts.AppendFragment(dst, number, ts.Part{
+					Stream: stream, Samples: samples, Media: media[:f.Bytes], Number: number,
 				})
 			})
 			if err != nil {

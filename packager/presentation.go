@@ -19,7 +19,11 @@ const MaxRenditions = 64
 type Presentation struct {
 	Tracks   []*Track    // video first, then audio in the order of the .ism
 	Text     []TextTrack // not served yet
-	Duration uint64      // of the longest track, in Timescale
+	Start    uint64      // of the first fragment that manifests offer, in Timescale; 0 but after a Cut
+	Duration uint64      // from Start to the end of the longest track, in Timescale
+	Live     bool        // more is to come
+
+	FirstQuality int64 // bitrate of the variant that HLS names first; 0: the least
 
 	// FragmentsPerTS is the number of fragments that one TS segment holds, at
 	// least 1: the fragmentsPerHLSSegment of the .ism.
@@ -45,6 +49,7 @@ type Rendition struct {
 	Media     *mp4.Track // never nil
 	Codec     string     // RFC 6381, lower case: avc1.64001f, mp4a.40.2
 	Fragments []Fragment // at least one; names and lengths are the same in all renditions of the Track
+	Skip      int        // fragments of the media before Fragments[0]; 0 but after a Cut
 
 	// Made when first needed.
 	ts     func() (*ts.Stream, error)

@@ -55,7 +55,7 @@ func (f flavour) manifest(p *packager.Presentation, o packager.Options) (*packag
 		namespaces, f.profiles, duration(p.Duration), max(1, (longest+packager.Timescale-1)/packager.Timescale))
 	b.WriteString("  <Period>\n")
 	for i, s := range sets {
-		f.adaptationSet(&b, i+1, s, o)
+		f.adaptationSet(&b, p, i+1, s, o)
 	}
 	b.WriteString("  </Period>\n</MPD>\n")
 	return &packager.Document{ContentType: packager.TypeDASH, Body: b.Bytes()}, nil
@@ -86,7 +86,7 @@ const (
 
 // adaptationSet writes s. The order of attributes is AMS's, that of elements
 // the schema's.
-func (f flavour) adaptationSet(b *bytes.Buffer, id int, s set, o packager.Options) {
+func (f flavour) adaptationSet(b *bytes.Buffer, p *packager.Presentation, id int, s set, o packager.Options) {
 	t, top := s.track, s.renditions[0]
 	video := t.Kind == mp4.Video
 	group, content := audioGroup, "audio"
@@ -128,7 +128,7 @@ func (f flavour) adaptationSet(b *bytes.Buffer, id int, s set, o packager.Option
 	default:
 		fmt.Fprintf(b, "      <Role schemeIdUri=\"%s\" value=\"main\"/>\n", role)
 	}
-	f.template(b, t, top.Fragments, o)
+	f.template(b, p, t, top.Fragments, o)
 	for i, r := range s.renditions {
 		fmt.Fprintf(b, "      <Representation id=\"%d_%s_%s_%d\" bandwidth=\"%d\"", group, strings.ToUpper(content[:1]), t.Name, i+1+renditionsBefore(t, s), r.Bitrate)
 		if c := codecs(r); c != codecs(top) {
@@ -193,7 +193,7 @@ func renditionsBefore(t *packager.Track, s set) int {
 
 // template writes the SegmentTemplate. A client puts the bandwidth of a
 // Representation into $Bandwidth$, which is the bitrate that URLs name.
-func (f flavour) template(b *bytes.Buffer, t *packager.Track, fragments []packager.Fragment, o packager.Options) {
+func (f flavour) template(b *bytes.Buffer, p *packager.Presentation, t *packager.Track, fragments []packager.Fragment, o packager.Options) {
 	query := ""
 	if o.Query != "" {
 		query = escape("?" + strings.ReplaceAll(o.Query, "$", "$$"))
@@ -201,8 +201,12 @@ func (f flavour) template(b *bytes.Buffer, t *packager.Track, fragments []packag
 	url := func(time string) string {
 		return fmt.Sprintf("QualityLevels($Bandwidth$)/Fragments(%s=%s,format=%s%s)%s", t.Name, time, f.name, o.Encryption(), query)
 	}
-	fmt.Fprintf(b, "      <SegmentTemplate timescale=\"%d\" media=\"%s\" initialization=\"%s\">\n        <SegmentTimeline>\n",
-		packager.Timescale, url("$Time$"), url("i"))
+	offset := ""
+	if p.Start > 0 {
+		offset = fmt.Sprintf(" presentationTimeOffset=\"%d\"", p.Start)
+	}
+	fmt.Fprintf(b, "      <SegmentTemplate timescale=\"%d\"%s media=\"%s\" initialization=\"%s\">\n        <SegmentTimeline>\n",
+		packager.Timescale, offset, url("$Time$"), url("i"))
 	for i := 0; i < len(fragments); {
 		n := 1
 		for i+n < len(fragments) && fragments[i+n].Length == fragments[i].Length {

@@ -137,7 +137,7 @@ func (f flavour) size(r *packager.Rendition, k int, exact bool) (whole, first in
 	if err != nil {
 		return 0, 0, err
 	}
-	return s.Size(k), s.FirstSize(k), nil
+	return s.Size(r.Skip + k), s.FirstSize(r.Skip + k), nil
 }
 
 // A rate is a pair of bit rates.

@@ -43,7 +43,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 	}
 	variants := 0
 	for _, t := range p.Of(mp4.Video) {
-		for _, r := range t.Renditions {
+		for _, r := range firstly(t.Renditions, p.FirstQuality) {
 			list, err := f.measured(p, r, o, false)
 			if packager.CodeOf(err) == packager.VideoEncodingNotSupported {
 				continue // the other renditions may still play
@@ -108,6 +108,21 @@ func (f flavour) groups(p *packager.Presentation, o packager.Options) ([]*group,
 		slices.SortStableFunc(g.voices, func(a, b voice) int { return described(a) - described(b) })
 	}
 	return groups, nil
+}
+
+// firstly puts the rendition that a filter wants first there: the best one of
+// at most that bitrate, else the least.
+func firstly(list []*packager.Rendition, bitrate int64) []*packager.Rendition {
+	first := 0
+	for i, r := range list {
+		if r.Bitrate <= bitrate {
+			first = i
+		}
+	}
+	if first == 0 {
+		return list
+	}
+	return slices.Concat(list[first:first+1], list[:first], list[first+1:])
 }
 
 func described(v voice) int {
@@ -180,7 +195,11 @@ func (f flavour) child(r *packager.Rendition, o packager.Options, keyframes bool
 	if keyframes {
 		typ = ",type=keyframes"
 	}
-	return fmt.Sprintf("QualityLevels(%d)/Manifest(%s,format=%s%s%s)%s", r.Bitrate, r.Track.Name, f.name, typ, o.Encryption(), queries(o.Query, o.PlaylistQuery))
+	filter := ""
+	if o.Filters != "" {
+		filter = ",filter=" + o.Filters
+	}
+	return fmt.Sprintf("QualityLevels(%d)/Manifest(%s,format=%s%s%s%s)%s", r.Bitrate, r.Track.Name, f.name, typ, o.Encryption(), filter, queries(o.Query, o.PlaylistQuery))
 }
 
 func queries(parts ...string) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/mp4"
@@ -38,11 +39,20 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	if f.ts {
 		b.WriteString("#EXT-X-ALLOW-CACHE:NO\n")
 	}
-	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:%d\n", targetDuration(list, o.Keyframes))
+	// A cut playlist counts its segments as the whole one does (observed).
+	sequence := r.Skip
+	if f.ts {
+		sequence /= p.FragmentsPerTS
+	}
+	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-TARGETDURATION:%d\n", sequence, targetDuration(list, o.Keyframes))
 	if !f.ts {
 		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"Fragments(%s=i,format=%s%s)%s\"\n", r.Track.Name, f.name, o.Encryption(), queries(o.Query))
-	} else {
-		b.WriteString("#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.000+00:00\n")
+	}
+	if f.ts || p.Start > 0 {
+		// In a cut presentation it tells players which part of the audio goes
+		// with which of the video.
+		start := time.UnixMilli(int64(list[0].start / (packager.Timescale / 1000))).UTC()
+		b.WriteString("#EXT-X-PROGRAM-DATE-TIME:" + start.Format("2006-01-02T15:04:05.000-07:00") + "\n")
 	}
 	if o.Protection != nil {
 		b.WriteString(o.Protection.PlaylistKeys(r))
