@@ -7,16 +7,21 @@ import (
 
 // A Job applies a recipe to inputs. Its Tasks are the units of work: a v3 job
 // has one for each output of its transform, in the same order; a v2 job names
-// them itself. A task in state Queued is its own queue entry.
+// them itself. A task in state Queued is its own queue entry, which counts once
+// the tasks that it needs are Finished.
 type Job struct {
 	Account        string // Account.ID
 	Transform      string // name of the transform; empty for a v2 job
-	Name           string // unique in its transform
+	Name           string // unique in its transform; of a v2 job its ID
 	ID             string // guid: the v2 Id is "nb:jid:UUID:" + ID
+	Label          string // the v2 Name of a v2 job: free text, may repeat, may be empty
 	Description    string
-	Input          JobInput
+	Input          JobInput // of a v2 job: an InputList of its InputMediaAssets
 	Tasks          []Task
 	Priority       Priority
+	Rank           int    // the v2 Priority, greater first; 0: that of Priority
+	Template       string // guid of the job template that a v2 job was made from
+	Subscriptions  []Subscription
 	State          JobState
 	Correlation    map[string]string // v3 correlationData
 	Created        time.Time
@@ -27,7 +32,23 @@ type Job struct {
 	LastModifiedBy string
 }
 
-// A Task makes one output asset of a job's input.
+// V2Name is the name of the job as v2 shows it.
+func (j *Job) V2Name() string {
+	if j.Transform == "" {
+		return j.Label
+	}
+	return j.Name
+}
+
+// Number is the priority of the job as v2 has it, greater first.
+func (j *Job) Number() int {
+	if j.Rank != 0 {
+		return j.Rank
+	}
+	return j.Priority.Rank()
+}
+
+// A Task makes an output asset of a job's input, or several of several assets.
 type Task struct {
 	ID       string // guid
 	Index    int    // position in Job.Tasks
@@ -36,13 +57,113 @@ type Task struct {
 	Override bool   // Preset came from the job's presetOverride
 	OnError  OnError
 	Priority Priority // relativePriority of the transform output
-	Asset    string   // name of the output asset
+	Asset    string   // name of the output asset, of several the first
 	State    JobState
 	Progress float64 // percent, 0 to 100, never falls within an attempt
 	Error    *JobError
 	Started  time.Time
 	Ended    time.Time
 	Attempt  int // fencing number: rises each time a worker claims the task
+
+	// What only tasks of v2 jobs have. Inputs are the names of the assets that
+	// the task reads, in its own order; a v3 task reads Job.Input.
+	Spec          *TaskSpec
+	Inputs        []string
+	Outputs       []TaskOutput
+	Needs         []int // positions of the tasks that make its inputs
+	Rank          int   // the v2 Priority, greater first; 0: that of Priority
+	Subscriptions []Subscription
+
+	Events []TaskEvent // what happened to it, the latest MaxTaskEvents
+}
+
+// Number is the priority of the task within its job as v2 has it, greater first.
+func (t *Task) Number() int {
+	if t.Rank != 0 {
+		return t.Rank
+	}
+	return t.Priority.Rank()
+}
+
+// V2Name is the name of the task as v2 shows it.
+func (t *Task) V2Name() string {
+	if t.Spec != nil {
+		return t.Spec.Name
+	}
+	return t.Label
+}
+
+// V2Processor is the guid of the processor that does the task as v2 shows it:
+// what v3 encodes, Media Encoder Standard does.
+func (t *Task) V2Processor() string {
+	if t.Spec != nil {
+		return t.Spec.Processor
+	}
+	return Processors[0].ID
+}
+
+// A TaskSpec is what a v2 client wrote of a task.
+type TaskSpec struct {
+	Name          string `json:"name,omitempty"`
+	Processor     string `json:"processor"` // Processor.ID
+	Configuration string `json:"configuration,omitempty"`
+	Body          string `json:"body"`
+	Options       int    `json:"options,omitempty"` // TaskOptions
+
+	// Configuration is encrypted if Options has ProtectedConfiguration.
+	KeyID   string `json:"keyId,omitempty"` // v2 Id of the content key
+	Scheme  string `json:"scheme,omitempty"`
+	Version string `json:"version,omitempty"`
+	IV      string `json:"iv,omitempty"` // base64
+}
+
+// The flags of TaskSpec.Options.
+const (
+	ProtectedConfiguration          = 1
+	DoNotDeleteOutputAssetOnFailure = 2
+	DoNotCancelOnJobFailure         = 4
+)
+
+// Has reports whether the options have a flag; those of a v3 task have none.
+func (s *TaskSpec) Has(flag int) bool { return s != nil && s.Options&flag != 0 }
+
+// A TaskOutput is an output asset of a v2 task.
+type TaskOutput struct {
+	Index int    `json:"index"` // n of JobOutputAsset(n)
+	Asset string `json:"asset"` // name
+}
+
+// A TaskEvent is one step of a task's life.
+type TaskEvent struct {
+	Code    string    `json:"code"` // the state reached, or Requeued
+	Message string    `json:"message,omitempty"`
+	Time    time.Time `json:"time"`
+}
+
+// MaxTaskEvents bounds Task.Events.
+const MaxTaskEvents = 32
+
+// A Subscription of a v2 job or task asks for messages to a notification
+// endpoint.
+type Subscription struct {
+	Endpoint string           `json:"endpoint"` // NotificationEndpoint.ID
+	States   SubscribedStates `json:"states"`
+	Progress bool             `json:"progress,omitempty"` // of a task: its progress too
+}
+
+// SubscribedStates says which new states are told.
+type SubscribedStates int
+
+// The values of the v2 properties TargetJobState and TargetTaskState.
+const (
+	NoStates    SubscribedStates = 0
+	FinalStates SubscribedStates = 1
+	AllStates   SubscribedStates = 2
+)
+
+// Covers reports whether a move to s is told.
+func (w SubscribedStates) Covers(s JobState) bool {
+	return w == AllStates || w == FinalStates && s.Final()
 }
 
 // InputKind says where a JobInput comes from.

@@ -20,7 +20,10 @@ var jobs = table[ams.Job]{
 		{name: "transform_key", at: func(j *ams.Job) any { return fold(j.Transform) }, derived: true},
 		{name: "name", at: func(j *ams.Job) any { return &j.Name }},
 		{name: "name_key", at: func(j *ams.Job) any { return fold(j.Name) }, derived: true},
+		{name: "label", at: func(j *ams.Job) any { return j.V2Name() }, derived: true},
 		{name: "priority", at: func(j *ams.Job) any { return &j.Priority }},
+		{name: "number", at: func(j *ams.Job) any { return j.Number() }, derived: true},
+		{name: "template", at: func(j *ams.Job) any { return &j.Template }},
 		{name: "state", at: func(j *ams.Job) any { return &j.State }},
 		{name: "created", at: func(j *ams.Job) any { return &j.Created }},
 		{name: "last_modified", at: func(j *ams.Job) any { return &j.LastModified }},
@@ -31,6 +34,7 @@ var jobs = table[ams.Job]{
 		return map[string]any{
 			"description": &j.Description, "input": &j.Input, "correlation": &j.Correlation,
 			"createdBy": &j.CreatedBy, "lastModifiedBy": &j.LastModifiedBy,
+			"label": &j.Label, "rank": &j.Rank, "subscriptions": &j.Subscriptions,
 		}
 	},
 	fields: map[string]field{
@@ -82,7 +86,9 @@ func (tx *Tx) InsertJob(j *ams.Job) error {
 		}
 	}
 	for i := range j.Tasks {
-		j.Tasks[i].Index, j.Tasks[i].State, j.Tasks[i].Attempt = i, ams.Queued, 0
+		t := &j.Tasks[i]
+		t.Index, t.State, t.Attempt = i, ams.Queued, 0
+		t.Events = []ams.TaskEvent{{Code: string(ams.Queued), Time: tx.now}}
 	}
 	j.State = ams.DeriveState(j.Tasks)
 	seq, err := jobs.insert(tx, j)
@@ -91,7 +97,7 @@ func (tx *Tx) InsertJob(j *ams.Job) error {
 	}
 	tx.changed(j, nil, "", j.State)
 	for i := range j.Tasks {
-		r := &TaskRecord{Task: j.Tasks[i], job: seq, rank: rank(j.Priority, j.Tasks[i].Priority)}
+		r := &TaskRecord{Task: j.Tasks[i], account: j.Account, job: seq, rank: rank(j, &j.Tasks[i]), waits: len(j.Tasks[i].Needs)}
 		if _, err := tasks.insert(tx, r); err != nil {
 			return err
 		}
@@ -100,7 +106,7 @@ func (tx *Tx) InsertJob(j *ams.Job) error {
 	return nil
 }
 
-// UpdateJob rewrites what a client may change: Description, Priority,
+// UpdateJob rewrites what a client may change: Description, Priority, Rank,
 // Correlation, LastModified and LastModifiedBy. The new priority holds for
 // the tasks that are still queued.
 func (tx *Tx) UpdateJob(j *ams.Job) error {
@@ -108,13 +114,13 @@ func (tx *Tx) UpdateJob(j *ams.Job) error {
 	if err != nil {
 		return err
 	}
-	now.Description, now.Priority, now.Correlation = j.Description, j.Priority, j.Correlation
+	now.Description, now.Priority, now.Rank, now.Correlation = j.Description, j.Priority, j.Rank, j.Correlation
 	now.LastModified, now.LastModifiedBy = j.LastModified, j.LastModifiedBy
 	if err := jobs.update(tx, now, "seq = ?", seq); err != nil {
 		return err
 	}
 	return tx.eachTask(seq, func(r *TaskRecord) error {
-		r.rank = rank(j.Priority, r.Priority)
+		r.rank = rank(j, &r.Task)
 		return tasks.update(tx, r, "id = ?", r.ID)
 	})
 }
@@ -130,7 +136,7 @@ func (tx *Tx) CancelJob(account, transform, name string) (*ams.Job, error) {
 	if j.State.Final() {
 		return nil, ams.Errorf(ams.Conflict, "The job '%s' has ended: its state is %s.", j.Name, j.State)
 	}
-	if err := tx.cancelTasks(seq, j, ""); err != nil {
+	if err := tx.cancelTasks(seq, j, func(*TaskRecord) bool { return true }); err != nil {
 		return nil, err
 	}
 	if err := tx.settle(seq, j); err != nil {

@@ -29,7 +29,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 			"SELECT * FROM jobs WHERE account = ? AND transform_key = ? AND (name_key, seq) > (?, ?) ORDER BY name_key, seq LIMIT 1001",
 			"SELECT * FROM jobs WHERE account = ? AND transform_key = ? AND (last_modified, seq) > (?, ?) ORDER BY last_modified, seq LIMIT 1001",
 			"SELECT * FROM tasks WHERE job IN (?, ?, ?) ORDER BY job, position",
-			"SELECT * FROM tasks WHERE state = 'Queued' AND +not_before <= ? ORDER BY rank DESC, seq LIMIT 1",
+			"SELECT * FROM tasks WHERE state = 'Queued' AND waits = 0 AND +not_before <= ? ORDER BY rank DESC, seq LIMIT 1",
 			"SELECT not_before FROM tasks WHERE state = 'Queued' AND not_before > ? ORDER BY not_before LIMIT 1",
 			"SELECT * FROM tasks WHERE state IN ('Scheduled', 'Processing', 'Canceling') AND lease_end <= ? ORDER BY lease_end LIMIT 100",
 			"SELECT * FROM streaming_locators WHERE account = ? AND asset_key = ?",

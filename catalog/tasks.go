@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,18 +21,25 @@ type TaskRecord struct {
 	Failures  int       // attempts that ended in a transient failure
 	Crashes   int       // attempts whose worker vanished
 
-	job  int64 // seq of the job
-	rank int
+	account string
+	job     int64 // seq of the job
+	rank    int
+	waits   int // tasks of the job that it needs and that are not Finished yet
 }
 
 var tasks = table[TaskRecord]{
 	name: "tasks", what: "task",
 	columns: []column[TaskRecord]{
+		{name: "account", at: func(r *TaskRecord) any { return &r.account }},
 		{name: "job", at: func(r *TaskRecord) any { return &r.job }},
 		{name: "id", at: func(r *TaskRecord) any { return &r.ID }},
 		{name: "position", at: func(r *TaskRecord) any { return &r.Index }},
 		{name: "priority", at: func(r *TaskRecord) any { return &r.Priority }},
 		{name: "rank", at: func(r *TaskRecord) any { return &r.rank }},
+		{name: "number", at: func(r *TaskRecord) any { return r.Number() }, derived: true},
+		{name: "waits", at: func(r *TaskRecord) any { return &r.waits }},
+		{name: "name", at: func(r *TaskRecord) any { return r.V2Name() }, derived: true},
+		{name: "processor", at: func(r *TaskRecord) any { return r.V2Processor() }, derived: true},
 		{name: "state", at: func(r *TaskRecord) any { return &r.State }},
 		{name: "progress", at: func(r *TaskRecord) any { return &r.Progress }},
 		{name: "started", at: func(r *TaskRecord) any { return &r.Started }},
@@ -47,12 +55,15 @@ var tasks = table[TaskRecord]{
 		return map[string]any{
 			"label": &r.Label, "preset": &r.Preset, "override": &r.Override,
 			"onError": &r.OnError, "asset": &r.Asset, "error": &r.Error,
+			"spec": &r.Spec, "inputs": &r.Inputs, "outputs": &r.Outputs, "needs": &r.Needs,
+			"v2Priority": &r.Rank, "subscriptions": &r.Subscriptions, "events": &r.Events,
 		}
 	},
 }
 
-// rank orders the queue: by the job's priority, then by the task's.
-func rank(job, task ams.Priority) int { return 3*job.Rank() + task.Rank() }
+// rank orders the queue: by the job's priority, then by the task's. Both have
+// 32 bits.
+func rank(j *ams.Job, t *ams.Task) int { return j.Number()<<32 + t.Number() }
 
 // TaskRecord finds a task by its guid.
 func (tx *Tx) TaskRecord(id string) (*TaskRecord, error) {
@@ -60,10 +71,11 @@ func (tx *Tx) TaskRecord(id string) (*TaskRecord, error) {
 }
 
 // NextTask is the queued task to claim now, or nil: of the highest job
-// priority, then the highest relative priority, then the oldest.
+// priority, then the highest relative priority, then the oldest. A task that
+// needs others is not in the queue until they are Finished.
 func (tx *Tx) NextTask() (*TaskRecord, error) {
 	// The + keeps the planner from the index of not_before, which it would have to sort.
-	r, err := tasks.one(tx, "state = 'Queued' AND +not_before <= ? ORDER BY rank DESC, seq LIMIT 1"+tx.db.dialect.claiming(), ticks(tx.now))
+	r, err := tasks.one(tx, "state = 'Queued' AND waits = 0 AND +not_before <= ? ORDER BY rank DESC, seq LIMIT 1"+tx.db.dialect.claiming(), ticks(tx.now))
 	if ams.CodeOf(err) == ams.NotFound {
 		return nil, nil
 	}
@@ -100,8 +112,8 @@ func (tx *Tx) TaskJob(r *TaskRecord) (*ams.Job, error) {
 	return tx.job("seq = ?", r.job)
 }
 
-// SaveTask writes a task that was read in this transaction and the state of
-// its job that follows.
+// SaveTask writes a task that was read in this transaction and what follows:
+// for the tasks that need it, and for the state of its job.
 func (tx *Tx) SaveTask(r *TaskRecord) error {
 	var from ams.JobState
 	var progress float64
@@ -111,47 +123,115 @@ func (tx *Tx) SaveTask(r *TaskRecord) error {
 	if from != r.State && !from.CanMove(r.State) {
 		return fmt.Errorf("task %s: %s cannot become %s", r.ID, from, r.State)
 	}
-	if err := tasks.update(tx, r, "id = ?", r.ID); err != nil {
-		return err
-	}
 	if from == r.State {
+		if err := tasks.update(tx, r, "id = ?", r.ID); err != nil {
+			return err
+		}
 		return tx.progressed(r, progress)
 	}
 	j, err := jobs.one(tx, "seq = ?", r.job)
 	if err != nil {
 		return err
 	}
-	tx.changed(j, &r.Task, from, r.State)
+	if err := tx.moved(j, r, from); err != nil {
+		return err
+	}
+	if r.State.Final() {
+		if err := tx.follow(j, r); err != nil {
+			return err
+		}
+	}
 	return tx.settle(r.job, j)
 }
 
+// moved writes a task that came from another state.
+func (tx *Tx) moved(j *ams.Job, r *TaskRecord, from ams.JobState) error {
+	e := ams.TaskEvent{Code: string(r.State), Time: tx.now}
+	if r.State == ams.Queued {
+		e.Code = "Requeued"
+	}
+	if r.State == ams.Failed && r.Error != nil {
+		e.Message = r.Error.Message
+	}
+	r.Events = append(r.Events, e)
+	if n := len(r.Events) - ams.MaxTaskEvents; n > 0 {
+		r.Events = r.Events[n:]
+	}
+	tx.changed(j, &r.Task, from, r.State)
+	return tasks.update(tx, r, "id = ?", r.ID)
+}
+
+// follow does what the end of r means for the tasks that need it: one less to
+// wait for, or, if it is not Finished, their end too and that of those which
+// need them.
+func (tx *Tx) follow(j *ams.Job, r *TaskRecord) error {
+	waiting, err := tx.tasks("WHERE job = ? AND waits > 0 AND state = 'Queued' ORDER BY position", r.job)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	ended := []*TaskRecord{r}
+	for len(ended) > 0 {
+		end := ended[0]
+		ended = ended[1:]
+		for _, w := range waiting {
+			if w.State != ams.Queued || !slices.Contains(w.Needs, end.Index) {
+				continue
+			}
+			if end.State == ams.Finished {
+				w.waits--
+				if err := tasks.update(tx, w, "id = ?", w.ID); err != nil {
+					return err
+				}
+				continue
+			}
+			w.State, w.Ended = ams.Canceled, tx.now
+			if err := tx.moved(j, w, ams.Queued); err != nil {
+				return err
+			}
+			ended = append(ended, w)
+		}
+	}
+	return nil
+}
+
 // CancelOthers cancels the tasks of r's job that have not ended, as CancelJob
-// does, except r.
+// does, except r and those that are not to be canceled when others fail.
 func (tx *Tx) CancelOthers(r *TaskRecord) error {
 	j, err := jobs.one(tx, "seq = ?", r.job)
 	if err != nil {
 		return err
 	}
-	if err := tx.cancelTasks(r.job, j, r.ID); err != nil {
+	err = tx.cancelTasks(r.job, j, func(other *TaskRecord) bool {
+		return other.ID != r.ID && !other.Spec.Has(ams.DoNotCancelOnJobFailure)
+	})
+	if err != nil {
 		return err
 	}
 	return tx.settle(r.job, j)
 }
 
-func (tx *Tx) cancelTasks(job int64, j *ams.Job, except string) error {
-	return tx.eachTask(job, func(r *TaskRecord) error {
+// cancelTasks cancels those tasks of a job that it may.
+func (tx *Tx) cancelTasks(job int64, j *ams.Job, may func(*TaskRecord) bool) error {
+	var ended []*TaskRecord
+	err := tx.eachTask(job, func(r *TaskRecord) error {
 		from := r.State
 		switch {
-		case r.ID == except || from.Final() || from == ams.Canceling:
+		case !may(r) || from.Final() || from == ams.Canceling:
 			return nil
 		case from == ams.Queued:
 			r.State, r.Ended = ams.Canceled, tx.now
+			ended = append(ended, r)
 		default:
 			r.State = ams.Canceling
 		}
-		tx.changed(j, &r.Task, from, r.State)
-		return tasks.update(tx, r, "id = ?", r.ID)
+		return tx.moved(j, r, from)
 	})
+	for _, r := range ended {
+		if err == nil {
+			err = tx.follow(j, r)
+		}
+	}
+	return err
 }
 
 // eachTask calls f, which may write, for the tasks of a job in order.

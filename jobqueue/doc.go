@@ -4,7 +4,9 @@
 // a task means and how it is done is the worker's business (encoder); events
 // to the outside are notify's, from catalog.DB.Record.
 //
-// Claims go by the job's priority, then the task's, then age. A claim is a
+// Claims go by the job's priority, then the task's, then age. A task that needs
+// others of its job is not to be had until they are Finished; when one of them
+// ends otherwise, it ends as Canceled, and so do those that need it. A claim is a
 // lease: the worker renews it by heartbeats that also write progress and read
 // cancellation. Every write carries the attempt number of its claim, which
 // rises with each claim, and is refused (ErrLost) once another attempt began
@@ -18,7 +20,8 @@
 //     (Config.Crashes) it ends in Error with code ServiceError.
 //   - Release puts it back at no cost: a server that stops uses up nothing.
 //   - A final failure of a task whose OnError is not ContinueJob cancels the
-//     job's other tasks.
+//     job's other tasks, but for those that ask not to be (v2) and need none
+//     that is.
 //
 // The progress that clients see never falls, not even when an attempt starts
 // over: until a new attempt passes the best one before it, progress stands.

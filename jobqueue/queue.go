@@ -67,7 +67,7 @@ func (q *Queue) notice(c catalog.JobChange) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch c.To {
-	case ams.Queued:
+	case ams.Queued, ams.Finished: // what needed it may begin
 		close(q.wake)
 		q.wake = make(chan struct{})
 	case ams.Canceling:

@@ -41,6 +41,7 @@ func TestQueue(t *testing.T) {
 		{"ReleaseCostsNothing", testReleaseCostsNothing},
 		{"ProgressNeverFalls", testProgressNeverFalls},
 		{"ClaimWakes", testClaimWakes},
+		{"NeededTasksComeFirst", testNeededTasksComeFirst},
 		{"ClaimWaitsForBackoff", testClaimWaitsForBackoff},
 		{"Keep", testKeep},
 		{"KilledWorker", testKilledWorker},
@@ -459,6 +460,51 @@ func testProgressNeverFalls(t *testing.T, f *fixture) {
 			t.Errorf("second attempt, after %v: %v, want %v", tt[0], got, tt[1])
 		}
 	}
+}
+
+// A task that needs another is handed out when that one is Finished, at once,
+// and ends with it when it is lost for good.
+func testNeededTasksComeFirst(t *testing.T, f *fixture) {
+	chain := func(name string) {
+		j := &ams.Job{Account: "acc", Name: name, ID: name, Created: f.db.Now(), Tasks: []ams.Task{
+			{ID: name + "-0", Needs: []int{1}}, {ID: name + "-1"}}}
+		f.ok(f.db.Update(t.Context(), func(tx *catalog.Tx) error { return tx.InsertJob(j) }))
+	}
+	q := f.queue(patient)
+	chain("a")
+	c := f.claim(q)
+	if c.Task.ID != "a-1" {
+		t.Fatalf("claimed %s", c.Task.ID)
+	}
+	f.beat(q, c, 1)
+	if next, due, err := q.TryClaim(t.Context(), "w"); next != nil || err != nil || due.IsZero() {
+		t.Fatalf("claimed %+v, due %v, %v", next, due, err)
+	}
+	got := make(chan *Claim)
+	go func() {
+		c, err := q.Claim(t.Context(), "w")
+		if err != nil {
+			t.Error(err)
+		}
+		got <- c
+	}()
+	f.ok(q.Finish(t.Context(), c))
+	second := receive(t, got)
+	if second.Task.ID != "a-0" || second.Job.Tasks[1].State != ams.Finished {
+		t.Errorf("claimed %+v", second.Task)
+	}
+	f.ok(q.Finish(t.Context(), second))
+	f.expect("a", ams.Finished, ams.Finished, ams.Finished)
+
+	chain("b")
+	for range 5 {
+		f.beat(q, f.claim(q), 10)
+		f.sleep(21 * time.Second) // and its worker is gone
+	}
+	if c, _, err := q.TryClaim(t.Context(), "w"); c != nil || err != nil {
+		t.Errorf("claimed %+v, %v", c, err)
+	}
+	f.expect("b", ams.Failed, ams.Canceled, ams.Failed)
 }
 
 func testClaimWakes(t *testing.T, f *fixture) {

@@ -3,6 +3,7 @@ package catalogtest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openams/openams/ams"
@@ -237,4 +238,117 @@ func testWatch(f *fixture) {
 	if !slices.Equal(got, want) {
 		f.Errorf("watched %q\nwant    %q", got, want)
 	}
+}
+
+// claimable lists what NextTask would hand out, in order.
+func (f *fixture) claimable() (ids []string) {
+	f.Helper()
+	errUndo := ams.Errorf(ams.Limit, "undo")
+	err := f.db.Update(f.Context(), func(tx *catalog.Tx) error {
+		ids = nil
+		for {
+			r, err := tx.NextTask()
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				return errUndo
+			}
+			ids = append(ids, r.ID)
+			r.State = ams.Scheduled
+			if err := tx.SaveTask(r); err != nil {
+				return err
+			}
+		}
+	})
+	if ams.CodeOf(err) != ams.Limit {
+		f.Fatal(err)
+	}
+	return ids
+}
+
+// A v2 job is a graph: 2 needs 0 and 1, 3 needs 2, 4 needs 1, 5 nothing.
+func testTaskGraph(f *fixture) {
+	graph := func(name string) {
+		tasks := []ams.Task{{}, {}, {Needs: []int{0, 1}}, {Needs: []int{2}}, {Needs: []int{1}},
+			{Spec: &ams.TaskSpec{Name: "alone", Options: ams.DoNotCancelOnJobFailure}}}
+		f.queue(f.job("", name, tasks...))
+	}
+	want := func(job ams.JobState, ready []string, tasks ...ams.JobState) {
+		f.Helper()
+		if got := f.claimable(); !slices.Equal(got, ready) {
+			f.Errorf("claimable: %q, want %q", got, ready)
+		}
+		if j, got := f.state("job-" + ready0(ready, "g")); len(tasks) > 0 && (j != job || !slices.Equal(got, tasks)) {
+			f.Errorf("%s %v, want %s %v", j, got, job, tasks)
+		}
+	}
+	const q, fin, err, can, cing, run = ams.Queued, ams.Finished, ams.Failed, ams.Canceled, ams.Canceling, ams.Processing
+
+	graph("g")
+	want(q, []string{"job-g-0", "job-g-1", "job-g-5"}, q, q, q, q, q, q)
+	f.move("job-g-0", run, fin)
+	want(run, []string{"job-g-1", "job-g-5"}, fin, q, q, q, q, q)
+	f.move("job-g-1", run, fin)
+	want(run, []string{"job-g-2", "job-g-4", "job-g-5"}, fin, fin, q, q, q, q)
+	// A retry of a task lets no other begin.
+	f.move("job-g-2", run, q)
+	want(run, []string{"job-g-2", "job-g-4", "job-g-5"})
+	f.move("job-g-2", run, err) // 3 needs it
+	want(run, []string{"job-g-4", "job-g-5"}, fin, fin, err, can, q, q)
+	f.move("job-g-4", run, fin)
+	f.move("job-g-5", run, fin)
+	want(err, nil, fin, fin, err, can, fin, fin)
+	f.view(func(tx *catalog.Tx) error {
+		j := must(tx.JobByID("job-g"))
+		var codes []string
+		for _, e := range j.Tasks[2].Events {
+			codes = append(codes, e.Code)
+		}
+		if want := []string{"Queued", "Processing", "Requeued", "Processing", "Error"}; !slices.Equal(codes, want) {
+			f.Errorf("events %q, want %q", codes, want)
+		}
+		if j.Tasks[3].Ended.IsZero() {
+			f.Error("the canceled task has no end")
+		}
+		return nil
+	})
+
+	// A failure that stops the job leaves alone who asked for it, unless it
+	// needs what is stopped; running tasks are told.
+	f.queue(f.job("", "h", ams.Task{}, ams.Task{}, ams.Task{Spec: &ams.TaskSpec{Options: ams.DoNotCancelOnJobFailure}},
+		ams.Task{Needs: []int{1}, Spec: &ams.TaskSpec{Options: ams.DoNotCancelOnJobFailure}}, ams.Task{}))
+	f.move("job-h-0", run)
+	f.move("job-h-1", run)
+	f.update(func(tx *catalog.Tx) error {
+		r := must(tx.TaskRecord("job-h-0"))
+		r.State, r.Error = err, &ams.JobError{Code: ams.ContentMalformed, Message: "rotten"}
+		if err := tx.SaveTask(r); err != nil {
+			return err
+		}
+		return tx.CancelOthers(r)
+	})
+	want(cing, []string{"job-h-2"}, err, cing, q, q, can)
+	f.move("job-h-1", can)
+	want(run, []string{"job-h-2"}, err, can, q, can, can)
+	f.move("job-h-2", run, fin)
+	want(err, nil)
+
+	// Canceled as a whole; what wins over its cancel starts nothing.
+	graph("g2")
+	f.move("job-g2-0", run)
+	f.update(func(tx *catalog.Tx) error { _, err := tx.CancelJob("acc1", "", "g2"); return err })
+	f.move("job-g2-0", fin)
+	want(can, nil)
+	if j, got := f.state("job-g2"); j != can || !slices.Equal(got, []ams.JobState{fin, can, can, can, can, can}) {
+		f.Errorf("%s %v", j, got)
+	}
+}
+
+// ready0 is the name of the job that the first task belongs to.
+func ready0(ready []string, otherwise string) string {
+	if len(ready) == 0 {
+		return otherwise
+	}
+	return strings.Split(ready[0], "-")[1]
 }

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"Jobs", testJobs},
 		{"CancelJob", testCancelJob},
 		{"Queue", testQueue},
+		{"TaskGraph", testTaskGraph},
 		{"Watch", testWatch},
 		{"Record", testRecord},
 		{"Events", testEvents},
