@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -20,10 +21,15 @@ import (
 type AssetInput struct {
 	AlternateID *string
 	Description *string
+	Label       *string // CreateOrUpdateAsset leaves it, NewAsset takes nil as empty
 
 	// Fixed at creation; empty: the default, or on an existing asset no opinion.
 	Container      string
 	StorageAccount string
+
+	// Only NewAsset heeds these.
+	Options      ams.AssetOptions
+	FormatOption int
 }
 
 // CreateOrUpdateAsset makes the asset or replaces its writable properties.
@@ -52,48 +58,81 @@ func (a *Account) CreateOrUpdateAsset(ctx context.Context, name string, in Asset
 	return asset, false, err
 }
 
+// NewAsset makes an asset as v2 does: the caller gives it a label, and the
+// server a name after its id, behind which v3 shows it. A storage account that
+// the account does not have is NotFound (documented).
+func (a *Account) NewAsset(ctx context.Context, in AssetInput) (*ams.Asset, error) {
+	asset := a.freshAsset(ctx, in)
+	asset.Name = ams.DefaultContainer(asset.ID)
+	set(&asset.Label, in.Label)
+	asset.Options, asset.FormatOption = in.Options, in.FormatOption
+	if asset.Options == ams.StorageEncrypted {
+		asset.Format = ams.MediaStorageClientEncryption
+	}
+	if !a.HasStorage(asset.StorageAccount) {
+		return nil, ams.Errorf(ams.NotFound, "The storage account '%s' is not attached to the media services account '%s'.", asset.StorageAccount, a.Name)
+	}
+	return asset, a.insertAsset(ctx, asset)
+}
+
 // createAsset makes the asset and, unless there is one, its container.
 func (a *Account) createAsset(ctx context.Context, name string, in AssetInput) (*ams.Asset, error) {
+	asset := a.freshAsset(ctx, in)
+	asset.Name, asset.Label = name, name
+	if !a.HasStorage(asset.StorageAccount) {
+		return nil, ams.Invalidf("properties.storageAccountName", "The storage account '%s' is not attached to the media services account '%s'.", asset.StorageAccount, a.Name)
+	}
+	return asset, a.insertAsset(ctx, asset)
+}
+
+// freshAsset is what every new asset has.
+func (a *Account) freshAsset(ctx context.Context, in AssetInput) *ams.Asset {
 	now, by := a.s.now(), caller(ctx)
 	asset := &ams.Asset{
-		Account: a.ID, Name: name, ID: uuid.NewString(),
+		Account: a.ID, ID: uuid.NewString(),
 		StorageAccount: in.StorageAccount, Container: in.Container, Format: ams.NotEncrypted,
 		Created: now, LastModified: now, CreatedBy: by, LastModifiedBy: by,
 	}
 	set(&asset.AlternateID, in.AlternateID)
 	set(&asset.Description, in.Description)
-	if err := checkTexts(asset); err != nil {
-		return nil, err
-	}
 	if asset.StorageAccount == "" {
 		asset.StorageAccount = a.PrimaryStorage()
-	}
-	if !a.HasStorage(asset.StorageAccount) {
-		return nil, ams.Invalidf("properties.storageAccountName", "The storage account '%s' is not attached to the media services account '%s'.", asset.StorageAccount, a.Name)
 	}
 	if asset.Container == "" {
 		asset.Container = ams.DefaultContainer(asset.ID)
 	}
+	return asset
+}
+
+// insertAsset checks and records a new asset and, unless there is one, its
+// container.
+func (a *Account) insertAsset(ctx context.Context, asset *ams.Asset) error {
+	container, err := a.checkAsset(asset)
+	if err != nil {
+		return err
+	}
+	if err := a.s.assets.admit(ctx, a, "assets in the account", a.s.Limits.Assets); err != nil {
+		return err
+	}
+	return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return recordAsset(tx, asset, container) })
+}
+
+// checkAsset checks a new asset, and makes the record of its container.
+func (a *Account) checkAsset(asset *ams.Asset) (*ams.Container, error) {
+	if err := checkTexts(asset); err != nil {
+		return nil, err
+	}
 	if err := asset.Validate(); err != nil {
 		return nil, err
 	}
-	if err := a.s.assets.admit(ctx, a, "assets in the account", a.s.Limits.Assets); err != nil {
-		return nil, err
+	return a.s.Blobs.NewContainer(asset.StorageAccount, asset.Container, blob.ContainerOptions{})
+}
+
+func recordAsset(tx *catalog.Tx, asset *ams.Asset, container *ams.Container) error {
+	if err := tx.InsertContainer(container); err != nil && !errors.Is(err, ams.ErrContainerExists) {
+		return err
 	}
-	container, err := a.s.Blobs.NewContainer(asset.StorageAccount, asset.Container, blob.ContainerOptions{})
-	if err != nil {
-		return nil, err
-	}
-	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if err := tx.InsertContainer(container); err != nil && !errors.Is(err, ams.ErrContainerExists) {
-			return err
-		}
-		return tx.InsertAsset(asset)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return asset, nil
+	return tx.InsertAsset(asset)
 }
 
 func (a *Account) updateAsset(ctx context.Context, tx *catalog.Tx, asset *ams.Asset, in AssetInput) error {
@@ -105,6 +144,7 @@ func (a *Account) updateAsset(ctx context.Context, tx *catalog.Tx, asset *ams.As
 	}
 	set(&asset.AlternateID, in.AlternateID)
 	set(&asset.Description, in.Description)
+	set(&asset.Label, in.Label)
 	if err := checkTexts(asset); err != nil {
 		return err
 	}
@@ -115,6 +155,9 @@ func (a *Account) updateAsset(ctx context.Context, tx *catalog.Tx, asset *ams.As
 func checkTexts(asset *ams.Asset) error {
 	if err := short("properties.alternateId", asset.AlternateID, maxAlternateID); err != nil {
 		return err
+	}
+	if utf8.RuneCountInString(asset.Label) > maxLabel {
+		return ams.Invalidf("Name", "Name is longer than %d characters.", maxLabel)
 	}
 	return short("properties.description", asset.Description, maxDescription)
 }
@@ -146,6 +189,41 @@ func (a *Account) Asset(ctx context.Context, name string) (asset *ams.Asset, err
 	return asset, err
 }
 
+// AssetByID finds an asset by its guid.
+func (a *Account) AssetByID(ctx context.Context, id string) (asset *ams.Asset, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		asset, err = tx.AssetByID(a.ID, id)
+		return err
+	})
+	return asset, err
+}
+
+// FindAssets searches the assets.
+func (a *Account) FindAssets(ctx context.Context, s catalog.Search) (found *catalog.Found[ams.Asset], err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		found, err = tx.FindAssets(a.ID, s)
+		return err
+	})
+	return found, err
+}
+
+// AssetParents searches the assets that the asset with an id was made from.
+func (a *Account) AssetParents(ctx context.Context, id string, s catalog.Search) (found *catalog.Found[ams.Asset], err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		if _, err := tx.AssetByID(a.ID, id); err != nil {
+			return err
+		}
+		found, err = tx.AssetParents(a.ID, id, s)
+		return err
+	})
+	return found, err
+}
+
+// AssetURL is the URL of an asset's container.
+func (a *Account) AssetURL(asset *ams.Asset) string {
+	return a.s.BlobEndpoint + "/" + asset.StorageAccount + "/" + asset.Container
+}
+
 // Assets lists one page of assets; next is empty on the last.
 func (a *Account) Assets(ctx context.Context, q catalog.Query) (assets []*ams.Asset, next string, err error) {
 	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
@@ -158,6 +236,15 @@ func (a *Account) Assets(ctx context.Context, q catalog.Query) (assets []*ams.As
 // DeleteAsset deletes the asset with its locators and its container, and
 // reports whether there was one. The order is in the package comment.
 func (a *Account) DeleteAsset(ctx context.Context, name string) (existed bool, err error) {
+	return a.deleteAsset(ctx, name, false)
+}
+
+// ForgetAsset deletes the asset with its locators, and leaves its container.
+func (a *Account) ForgetAsset(ctx context.Context, name string) (existed bool, err error) {
+	return a.deleteAsset(ctx, name, true)
+}
+
+func (a *Account) deleteAsset(ctx context.Context, name string, keepContainer bool) (existed bool, err error) {
 	var asset *ams.Asset
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		if asset, err = tx.Asset(a.ID, name); err != nil {
@@ -168,7 +255,9 @@ func (a *Account) DeleteAsset(ctx context.Context, name string) (existed bool, e
 	if existed, err := gone(err); !existed {
 		return false, err
 	}
-	err = a.s.Blobs.DeleteContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{})
+	if !keepContainer {
+		err = a.s.Blobs.DeleteContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{})
+	}
 	if err != nil && ams.CodeOf(err) != ams.NotFound {
 		return true, err
 	}
@@ -258,7 +347,7 @@ func (a *Account) ContainerSAS(ctx context.Context, name string, p ContainerPerm
 	var urls []string
 	for _, key := range keys {
 		v := sas.Values{Version: sas.DefaultVersion, Resource: "c", Permissions: p.sp(), Expiry: sas.Time(expiry)}
-		urls = append(urls, a.s.BlobEndpoint+"/"+asset.StorageAccount+"/"+asset.Container+"?"+v.Sign(key, asset.StorageAccount, asset.Container, ""))
+		urls = append(urls, a.AssetURL(asset)+"?"+v.Sign(key, asset.StorageAccount, asset.Container, ""))
 	}
 	return urls, nil
 }

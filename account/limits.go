@@ -23,6 +23,7 @@ type Limits struct {
 	Filters          int // of one account, and of one asset: 100
 	Tracks           int // of one asset: 100 (AMS documents none)
 	LocatorsPerAsset int // 100
+	FilesPerAsset    int // records of v2: 10,000 (AMS documents none)
 	Endpoints        int // streaming endpoints of one account: 2
 	ScaleUnits       int // of one streaming endpoint: 10
 }
@@ -35,7 +36,7 @@ func (l Limits) defaults() Limits {
 	}{
 		{&l.Accounts, 100}, {&l.StorageAccounts, 100}, {&l.Assets, 1_000_000}, {&l.Jobs, 500_000},
 		{&l.Transforms, 100}, {&l.Policies, 100}, {&l.Filters, 100}, {&l.Tracks, 100},
-		{&l.LocatorsPerAsset, 100}, {&l.Endpoints, 2}, {&l.ScaleUnits, 10},
+		{&l.LocatorsPerAsset, 100}, {&l.FilesPerAsset, 10_000}, {&l.Endpoints, 2}, {&l.ScaleUnits, 10},
 	} {
 		switch {
 		case *f.at == 0:
@@ -51,7 +52,8 @@ func (l Limits) defaults() Limits {
 // has no bound would have none.
 const (
 	maxDescription = 64 << 10
-	maxAlternateID = 2048
+	maxAlternateID = 2048      // PostgreSQL indexes no more
+	maxLabel       = 512       // characters (documented)
 	maxCorrelation = 32 << 10  // all names and values of a job: each of its events repeats them
 	maxAccount     = 128 << 10 // all properties; they are listed without pages
 	maxTrack       = 64 << 10  // likewise

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/openams/openams/ams"
-	"github.com/openams/openams/blob"
 )
 
 // Paths are where a locator's asset is served, to be appended to
@@ -115,28 +114,11 @@ func downloadable(file string) bool {
 	return true
 }
 
-// files are the names of the asset's files in order: the blobs in the root of
-// its container whose names are valid on NTFS (documented).
-func (s *Server) files(ctx context.Context, asset *ams.Asset) ([]string, error) {
-	var files []string
-	// A delimiter keeps a folder of a million blobs to one entry.
-	o := blob.ListOptions{Delimiter: "/"}
-	for {
-		page, err := s.Blobs.List(ctx, asset.StorageAccount, asset.Container, o)
-		if err != nil {
-			if ams.CodeOf(err) == ams.NotFound {
-				return nil, nil // the container was deleted behind the asset's back
-			}
-			return nil, err
-		}
-		for _, b := range page.Blobs {
-			if ams.ValidateFileName(b.Name) == nil {
-				files = append(files, b.Name)
-			}
-		}
-		if page.Next == "" {
-			return files, nil
-		}
-		o.Marker = page.Next
+// files are the names of the asset's files in order.
+func (s *Server) files(ctx context.Context, asset *ams.Asset) (names []string, err error) {
+	blobs, err := s.blobsOf(ctx, asset)
+	for _, b := range blobs {
+		names = append(names, b.Name)
 	}
+	return names, err
 }

@@ -18,6 +18,8 @@ var assets = table[ams.Asset]{
 		{name: "alternate_id", at: func(a *ams.Asset) any { return &a.AlternateID }},
 		{name: "storage_account", at: func(a *ams.Asset) any { return &a.StorageAccount }},
 		{name: "container", at: func(a *ams.Asset) any { return &a.Container }},
+		{name: "options", at: func(a *ams.Asset) any { return &a.Options }},
+		{name: "format_option", at: func(a *ams.Asset) any { return &a.FormatOption }},
 		{name: "created", at: func(a *ams.Asset) any { return &a.Created }},
 		{name: "last_modified", at: func(a *ams.Asset) any { return &a.LastModified }},
 	},
@@ -35,6 +37,130 @@ var assets = table[ams.Asset]{
 		// The table of AMS has eq, gt and lt; ge and le do no harm.
 		"created": {column: "created", kind: date, ops: []filter.Op{filter.Eq, filter.Gt, filter.Lt, filter.Ge, filter.Le}, order: true},
 	},
+	key: "Id",
+	properties: map[string]field{
+		"Id":                 {column: "id", kind: ident, prefix: assetPrefix},
+		"State":              {column: "options * 0", kind: number},
+		"Created":            {column: "created", kind: date},
+		"LastModified":       {column: "last_modified", kind: date},
+		"AlternateId":        {column: "alternate_id", kind: text},
+		"Name":               {column: "label", kind: text},
+		"Options":            {column: "options", kind: number},
+		"FormatOption":       {column: "format_option", kind: number},
+		"StorageAccountName": {column: "storage_account", kind: text},
+	},
+}
+
+// assetPrefix begins the v2 ids of assets and of their files.
+const assetPrefix = "nb:cid:UUID:"
+
+var assetFiles = table[ams.AssetFile]{
+	name: "asset_files", what: "asset file",
+	columns: []column[ams.AssetFile]{
+		{name: "account", at: func(f *ams.AssetFile) any { return &f.Account }},
+		{name: "id", at: func(f *ams.AssetFile) any { return &f.ID }},
+		{name: "asset", at: func(f *ams.AssetFile) any { return &f.Asset }},
+		{name: "name", at: func(f *ams.AssetFile) any { return &f.Name }},
+		{name: "size", at: func(f *ams.AssetFile) any { return &f.Size }},
+		{name: "is_primary", at: func(f *ams.AssetFile) any { return (*flag)(&f.Primary) }},
+		{name: "is_encrypted", at: func(f *ams.AssetFile) any { return (*flag)(&f.Encrypted) }},
+		{name: "encryption_version", at: func(f *ams.AssetFile) any { return &f.EncryptionVersion }},
+		{name: "encryption_scheme", at: func(f *ams.AssetFile) any { return &f.EncryptionScheme }},
+		{name: "encryption_key", at: func(f *ams.AssetFile) any { return &f.EncryptionKey }},
+		{name: "iv", at: func(f *ams.AssetFile) any { return &f.InitializationVector }},
+		{name: "mime_type", at: func(f *ams.AssetFile) any { return &f.MIMEType }},
+		{name: "checksum", at: func(f *ams.AssetFile) any { return &f.Checksum }},
+		{name: "options", at: func(f *ams.AssetFile) any { return &f.Options }},
+		{name: "created", at: func(f *ams.AssetFile) any { return &f.Created }},
+		{name: "last_modified", at: func(f *ams.AssetFile) any { return &f.LastModified }},
+	},
+	rest: func(*ams.AssetFile) map[string]any { return map[string]any{} },
+	key:  "Id",
+	properties: map[string]field{
+		"Id":                   {column: "id", kind: ident, prefix: assetPrefix},
+		"Name":                 {column: "name", kind: text},
+		"ContentFileSize":      {column: "size", kind: number},
+		"ParentAssetId":        {column: "asset", kind: ident, prefix: assetPrefix},
+		"EncryptionVersion":    {column: "encryption_version", kind: text},
+		"EncryptionScheme":     {column: "encryption_scheme", kind: text},
+		"IsEncrypted":          {column: "is_encrypted", kind: boolean},
+		"EncryptionKeyId":      {column: "encryption_key", kind: text},
+		"InitializationVector": {column: "iv", kind: text},
+		"IsPrimary":            {column: "is_primary", kind: boolean},
+		"LastModified":         {column: "last_modified", kind: date},
+		"Created":              {column: "created", kind: date},
+		"MimeType":             {column: "mime_type", kind: text},
+		"ContentChecksum":      {column: "checksum", kind: text},
+		"Options":              {column: "options", kind: number},
+	},
+}
+
+// FindAssets searches the assets of an account.
+func (tx *Tx) FindAssets(account string, s Search) (*Found[ams.Asset], error) {
+	return assets.search(tx, s, "account = ?", account)
+}
+
+// AssetParents searches the assets that the asset with an id was made from.
+func (tx *Tx) AssetParents(account, id string, s Search) (*Found[ams.Asset], error) {
+	return assets.search(tx, s, "account = ? AND id IN (SELECT parent FROM asset_parents p WHERE p.account = ? AND p.asset = ?)",
+		account, account, strings.ToLower(id))
+}
+
+// InsertAssetParents notes that the asset with the id child was made from
+// those with the ids parents.
+func (tx *Tx) InsertAssetParents(account, child string, parents ...string) error {
+	for _, p := range parents {
+		if _, err := tx.exec("INSERT INTO asset_parents (account, asset, parent) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+			account, child, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AssetFile finds a file by its guid.
+func (tx *Tx) AssetFile(account, id string) (*ams.AssetFile, error) {
+	return assetFiles.one(tx, "account = ? AND id = ?", account, strings.ToLower(id))
+}
+
+// FindAssetFiles searches the files of all assets of an account.
+func (tx *Tx) FindAssetFiles(account string, s Search) (*Found[ams.AssetFile], error) {
+	return assetFiles.search(tx, s, "account = ?", account)
+}
+
+// AssetFiles are the files of the asset with an id, by name.
+func (tx *Tx) AssetFiles(account, asset string) (files []*ams.AssetFile, err error) {
+	err = assetFiles.each(tx, func(_ int64, f *ams.AssetFile) error {
+		files = append(files, f)
+		return nil
+	}, "WHERE account = ? AND asset = ? ORDER BY name", account, asset)
+	return files, err
+}
+
+// CountAssetFiles is how many files an asset has.
+func (tx *Tx) CountAssetFiles(account, asset string) (int, error) {
+	return assetFiles.count(tx, "account = ? AND asset = ?", account, asset)
+}
+
+// PrimaryFile finds the primary file of an asset.
+func (tx *Tx) PrimaryFile(account, asset string) (*ams.AssetFile, error) {
+	return assetFiles.one(tx, "account = ? AND asset = ? AND is_primary = 1", account, asset)
+}
+
+// InsertAssetFile adds a file; a name that the asset has is Exists.
+func (tx *Tx) InsertAssetFile(f *ams.AssetFile) error {
+	_, err := assetFiles.insert(tx, f)
+	return err
+}
+
+// UpdateAssetFile rewrites the file of that account and id.
+func (tx *Tx) UpdateAssetFile(f *ams.AssetFile) error {
+	return assetFiles.update(tx, f, "account = ? AND id = ?", f.Account, f.ID)
+}
+
+// DeleteAssetFile deletes a file's record. Its blob is none of its business.
+func (tx *Tx) DeleteAssetFile(account, id string) error {
+	return assetFiles.deleteOne(tx, "account = ? AND id = ?", account, strings.ToLower(id))
 }
 
 // Asset finds an asset of an account by its v3 name.

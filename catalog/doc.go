@@ -1,11 +1,12 @@
 // Package catalog keeps the records of the server in SQL: accounts, storage
-// accounts, assets, transforms, jobs with their tasks, streaming locators and
+// accounts, assets and their files, transforms, jobs with their tasks, streaming locators and
 // their content keys, streaming and content key policies, endpoints,
 // long-running operations, and the blob index.
 //
 // A table per noun has typed columns for what is filtered, sorted or joined
 // and one JSON column, rest, for everything else; a noun's file declares the
-// columns and a table helper does the SQL. Rules of the nouns are in ams and
+// columns and a table helper does the SQL. A Query lists as v3 does, a Search as
+// v2 does. Rules of the nouns are in ams and
 // operations in account; how work is handed out is in jobqueue; bytes are in
 // blob. This package decides only what must hold inside one transaction.
 //

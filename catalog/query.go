@@ -31,23 +31,30 @@ const PageSize = 1000
 // most some MiB an entity, cannot fill the memory when it is listed.
 const pageBytes = 8 << 20
 
+var errFull = errors.New("the page is full")
+
 // A field is a property that $filter or $orderby may name.
 type field struct {
-	column string
+	column string // or another expression of SQL
 	kind   kind
 	ops    []filter.Op // that $filter allows
 	order  bool        // $orderby allows it
 	values []string    // enum: the values
+	prefix string      // ident: of the id
+	float  bool        // number: of a column with fractions
 }
 
 type kind int
 
 const (
-	folded kind = iota // text compared without regard to case: the column holds fold(text)
-	text               // text compared as it is
-	guid               // text in lower case
-	date               // time in ticks
-	enum               // one of values
+	folded  kind = iota // text compared without regard to case: the column holds fold(text)
+	text                // text compared as it is
+	guid                // text in lower case
+	date                // time in ticks
+	enum                // one of values
+	number              // integers and fractions; in a Search alone, as what follows
+	boolean             // 0 or 1
+	ident               // a guid in lower case, which clients see behind a prefix
 )
 
 var (
@@ -118,7 +125,6 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	var page []*T
 	var seqs, sizes []int64
 	var sum int64
-	errFull := errors.New("the page is full")
 	err := t.eachSize(tx, func(seq, size int64, v *T) error {
 		if sum += size; len(page) == top || len(page) > 0 && sum > pageBytes && !q.Whole {
 			return errFull

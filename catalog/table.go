@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ type table[T any] struct {
 	fields  map[string]field                            // what $filter and $orderby may name, in lower case
 	below   func(*Tx, []int64) (map[int64]int64, error) // bytes of other tables' rows that a list reads too, by seq; may be nil
 	walks   map[string]string                           // by the column of an order: the index of SQLite that shows what to skip
+
+	properties map[string]field // what a Search may name, as the v2 API spells it
+	key        string           // the property that is unique in the lists of a Search
 }
 
 // A column holds the field that at points to. A derived column is written
@@ -203,6 +207,26 @@ func affected(r sql.Result, err error) (int64, error) {
 		return 0, err
 	}
 	return r.RowsAffected()
+}
+
+// A flag is a boolean that is stored as 0 or 1.
+type flag bool
+
+func (f flag) Value() (driver.Value, error) {
+	if f {
+		return int64(1), nil
+	}
+	return int64(0), nil
+}
+
+// Scan implements sql.Scanner.
+func (f *flag) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a flag is stored as %T", v)
+	}
+	*f = n != 0
+	return nil
 }
 
 // tick is the unit of stored times. AMS and its clients count in 100 ns, and

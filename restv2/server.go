@@ -62,6 +62,7 @@ func entitySets(m *odata.Model) odata.Config {
 			"StorageAccounts": storageAccounts{},
 		},
 		Calls: map[string]odata.Call{}}
+	registerAssets(&oc)
 	registerEndpoints(&oc)
 	return oc
 }
@@ -111,9 +112,12 @@ func unauthorized(msg string) error {
 	return e
 }
 
-// nouns are the words of permissions, by entity set. The others are read by
+// nouns are the words of permissions, by entity set or function. The others are read by
 // who may read the account.
 var nouns = map[string]string{
+	"Assets":             "assets/",
+	"Files":              "assets/",
+	"CreateFileInfos":    "assets/",
 	"Filters":            "accountFilters/",
 	"StreamingEndpoints": "streamingEndpoints/",
 	"Operations":         "streamingEndpointOperations/",
@@ -170,6 +174,7 @@ func fault(err error) *odata.Error {
 
 // The prefixes of ids.
 const (
+	assetID     = "nb:cid:UUID:" // of files too
 	endpointID  = "nb:oid:UUID:"
 	operationID = "nb:opid:UUID:"
 	processorID = "nb:mpid:UUID:"

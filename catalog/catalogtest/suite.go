@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"PagesWhileChanging", testPagesWhileChanging},
 		{"LargePages", testLargePages},
 		{"Tokens", testTokens},
+		{"Search", testSearch},
+		{"AssetFiles", testAssetFiles},
 		{"Rollback", testRollback},
 		{"Jobs", testJobs},
 		{"CancelJob", testCancelJob},
