@@ -141,6 +141,7 @@ func (s *Store) record(ctx context.Context, account, container, name string, fre
 	switch {
 	case err == nil:
 		s.discard(ctx, unnamed(before, made.Extents))
+		s.tell(account, container, name)
 		return made, nil
 	case made == nil: // refused before anything was written
 		s.discard(ctx, unnamed(fresh, nil))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type Store struct {
 	doomed   map[string]bool     // pinned files to remove when the last pin goes
 	removals uint64              // counts calls that removed something
 	copies   map[string]*copying // that run, by id
+	watchers []*func(account, container, name string)
 
 	makingRoom sync.Mutex
 	room       Room
@@ -90,6 +92,29 @@ func (s *Store) stamp() (time.Time, string) {
 		if s.ticks.CompareAndSwap(last, tick) {
 			return now, fmt.Sprintf("0x%X", tick)
 		}
+	}
+}
+
+// Watch calls f with each blob that gets new bytes in this process, once they
+// can be read. f must return soon: the writer waits for it. The result ends
+// the watch.
+func (s *Store) Watch(f func(account, container, name string)) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers = append(s.watchers, &f)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.watchers = slices.DeleteFunc(slices.Clone(s.watchers), func(g *func(string, string, string)) bool { return g == &f })
+	}
+}
+
+func (s *Store) tell(account, container, name string) {
+	s.mu.Lock()
+	watchers := s.watchers
+	s.mu.Unlock()
+	for _, f := range watchers {
+		(*f)(account, container, name)
 	}
 }
 
