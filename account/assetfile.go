@@ -31,22 +31,27 @@ func (a *Account) CreateFile(ctx context.Context, f ams.AssetFile) (*ams.AssetFi
 		if _, err := tx.AssetByID(a.ID, f.Asset); err != nil {
 			return err
 		}
-		n, err := tx.CountAssetFiles(a.ID, f.Asset)
-		if err != nil {
-			return err
-		}
-		if n >= a.s.Limits.FilesPerAsset {
-			return full("files in an asset", a.s.Limits.FilesPerAsset)
-		}
-		if err := onePrimary(tx, &f); err != nil {
-			return err
-		}
-		err = tx.InsertAssetFile(&f)
-		if ams.CodeOf(err) == ams.Exists {
-			err = ams.Errorf(ams.Exists, "The asset has a file named '%s' already.", f.Name)
-		}
-		return err
+		return a.s.insertFile(tx, &f)
 	})
+}
+
+// insertFile adds a file to its asset, which exists.
+func (s *Server) insertFile(tx *catalog.Tx, f *ams.AssetFile) error {
+	n, err := tx.CountAssetFiles(f.Account, f.Asset)
+	if err != nil {
+		return err
+	}
+	if n >= s.Limits.FilesPerAsset {
+		return full("files in an asset", s.Limits.FilesPerAsset)
+	}
+	if err := onePrimary(tx, f); err != nil {
+		return err
+	}
+	err = tx.InsertAssetFile(f)
+	if ams.CodeOf(err) == ams.Exists {
+		err = ams.Errorf(ams.Exists, "The asset has a file named '%s' already.", f.Name)
+	}
+	return err
 }
 
 func checkFile(f *ams.AssetFile) error {

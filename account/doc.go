@@ -8,7 +8,7 @@
 // # Crashes
 //
 // Every operation is one transaction of the catalog, so a kill leaves it done
-// or not begun, with two exceptions where bytes or time are involved:
+// or not begun, with three exceptions where bytes or time are involved:
 //
 //   - Deleting an asset: its locators go first (nothing streams any more), then
 //     the container with its blobs, then the asset itself. A kill in between
@@ -17,6 +17,7 @@
 //     what it begins and the Operation are one transaction, its end another.
 //     Recover, called at start, ends what a kill left in progress. While one is
 //     pending, another on the same resource is a Conflict.
+//   - Bulk ingest moves a file in three steps; see RunIngest.
 //
 // # Streaming endpoints
 //

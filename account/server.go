@@ -58,6 +58,7 @@ type Server struct {
 	operations   sync.WaitGroup // those that outlive their request
 	first        string         // name of the first account; set by EnsureFirst
 	assets, jobs tally
+	uploads      arrivals // to ingest manifests
 }
 
 // New makes a Server. It touches nothing.
@@ -80,6 +81,8 @@ func New(c Config) *Server {
 		Config: c,
 		assets: tally{of: map[string]counted{}, count: (*catalog.Tx).CountAssets},
 		jobs:   tally{of: map[string]counted{}, count: (*catalog.Tx).CountJobs},
+
+		uploads: arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
 	}
 }
 

@@ -64,6 +64,7 @@ func entitySets(m *odata.Model) odata.Config {
 		Calls: map[string]odata.Call{}}
 	registerAssets(&oc)
 	registerEndpoints(&oc)
+	registerIngest(&oc)
 	return oc
 }
 
@@ -120,7 +121,11 @@ var nouns = map[string]string{
 	"CreateFileInfos":    "assets/",
 	"Filters":            "accountFilters/",
 	"StreamingEndpoints": "streamingEndpoints/",
-	"Operations":         "streamingEndpointOperations/",
+	// Who may write assets may have them filled.
+	"IngestManifests":      "assets/",
+	"IngestManifestAssets": "assets/",
+	"IngestManifestFiles":  "assets/",
+	"Operations":           "streamingEndpointOperations/",
 }
 
 // allow asks for the permission that the same takes in v3.
@@ -174,10 +179,13 @@ func fault(err error) *odata.Error {
 
 // The prefixes of ids.
 const (
-	assetID     = "nb:cid:UUID:" // of files too
-	endpointID  = "nb:oid:UUID:"
-	operationID = "nb:opid:UUID:"
-	processorID = "nb:mpid:UUID:"
+	assetID       = "nb:cid:UUID:" // of files too
+	endpointID    = "nb:oid:UUID:"
+	operationID   = "nb:opid:UUID:"
+	processorID   = "nb:mpid:UUID:"
+	manifestID    = "nb:mid:UUID:"
+	ingestAssetID = "nb:maid:UUID:"
+	ingestFileID  = "nb:mfid:UUID:"
 )
 
 // guid is the guid of an id with a prefix; empty if it has another.

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"Streaming", testStreaming},
 		{"ContentKeys", testContentKeys},
 		{"EndedJobs", testEndedJobs},
+		{"Ingest", testIngest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fixture{T: t, now: time.Date(2024, 6, 1, 12, 0, 0, 123456700, time.UTC)}
