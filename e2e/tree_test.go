@@ -17,7 +17,7 @@ var rows = [][]string{
 	{"restv2", "restv3", "restblob", "origin", "keydelivery", "encoder", "live", "portal"},
 	{"account", "jobqueue", "notify"},
 	{"blob", "catalog", "identity"},
-	{"ams", "packager", "ffmpeg", "sas", "filter", "dial", "middleware"},
+	{"ams", "packager", "ffmpeg", "sas", "filter", "dial", "middleware", "probe"},
 }
 
 const module = "github.com/openams/openams/"
