@@ -62,6 +62,15 @@ func (a *Account) CreateOrUpdateAsset(ctx context.Context, name string, in Asset
 // server a name after its id, behind which v3 shows it. A storage account that
 // the account does not have is NotFound (documented).
 func (a *Account) NewAsset(ctx context.Context, in AssetInput) (*ams.Asset, error) {
+	asset, err := a.labelled(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return asset, a.insertAsset(ctx, asset)
+}
+
+// labelled is the asset that NewAsset makes, not yet recorded.
+func (a *Account) labelled(ctx context.Context, in AssetInput) (*ams.Asset, error) {
 	asset := a.freshAsset(ctx, in)
 	asset.Name = ams.DefaultContainer(asset.ID)
 	set(&asset.Label, in.Label)
@@ -72,7 +81,7 @@ func (a *Account) NewAsset(ctx context.Context, in AssetInput) (*ams.Asset, erro
 	if !a.HasStorage(asset.StorageAccount) {
 		return nil, ams.Errorf(ams.NotFound, "The storage account '%s' is not attached to the media services account '%s'.", asset.StorageAccount, a.Name)
 	}
-	return asset, a.insertAsset(ctx, asset)
+	return asset, nil
 }
 
 // createAsset makes the asset and, unless there is one, its container.

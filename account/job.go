@@ -14,6 +14,19 @@ import (
 	"github.com/openams/openams/catalog"
 )
 
+// V2Jobs is the transform under which v3 finds the jobs of v2, by their guids:
+// they have no transform of their own. It is in no list of transforms, and
+// nobody can make one of its name.
+const V2Jobs = "v2-jobs"
+
+// recorded is the transform of a job as the catalog knows it.
+func recorded(transform string) string {
+	if strings.EqualFold(transform, V2Jobs) {
+		return ""
+	}
+	return transform
+}
+
 // A JobRequest is what a client asks SubmitJob for.
 type JobRequest struct {
 	Description string
@@ -212,7 +225,7 @@ func sameRequest(old *ams.Job, t *ams.Transform, r JobRequest) bool {
 // Job finds a job with its tasks.
 func (a *Account) Job(ctx context.Context, transform, name string) (job *ams.Job, err error) {
 	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		job, err = tx.Job(a.ID, transform, name)
+		job, err = tx.Job(a.ID, recorded(transform), name)
 		return err
 	})
 	return job, err
@@ -221,11 +234,12 @@ func (a *Account) Job(ctx context.Context, transform, name string) (job *ams.Job
 // Jobs lists one page of a transform's jobs; next is empty on the last.
 func (a *Account) Jobs(ctx context.Context, transform string, q catalog.Query) (jobs []*ams.Job, next string, err error) {
 	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		t, err := tx.Transform(a.ID, transform)
-		if err != nil {
-			return err
+		if transform = recorded(transform); transform != "" {
+			if _, err := tx.Transform(a.ID, transform); err != nil {
+				return err
+			}
 		}
-		jobs, next, err = tx.Jobs(a.ID, t.Name, q)
+		jobs, next, err = tx.Jobs(a.ID, transform, q)
 		return err
 	})
 	return jobs, next, err
@@ -244,7 +258,7 @@ func (a *Account) UpdateJob(ctx context.Context, transform, name string, u JobUp
 		return nil, ams.Invalidf("properties.priority", "'%s' is not a value of priority.", *u.Priority)
 	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if job, err = tx.Job(a.ID, transform, name); err != nil {
+		if job, err = tx.Job(a.ID, recorded(transform), name); err != nil {
 			return err
 		}
 		set(&job.Description, u.Description)
@@ -252,6 +266,9 @@ func (a *Account) UpdateJob(ctx context.Context, transform, name string, u JobUp
 			return err
 		}
 		if job.State == ams.Queued {
+			if u.Priority != nil && *u.Priority != job.Priority {
+				job.Rank = 0 // v2's number of another one
+			}
 			set(&job.Priority, u.Priority)
 		}
 		job.LastModified, job.LastModifiedBy = a.s.now(), caller(ctx)
@@ -265,7 +282,7 @@ func (a *Account) UpdateJob(ctx context.Context, transform, name string, u JobUp
 // otherwise is a Conflict.
 func (a *Account) CancelJob(ctx context.Context, transform, name string) error {
 	return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		job, err := tx.Job(a.ID, transform, name)
+		job, err := tx.Job(a.ID, recorded(transform), name)
 		if err != nil {
 			return err
 		}
@@ -275,7 +292,7 @@ func (a *Account) CancelJob(ctx context.Context, transform, name string) error {
 		case ams.Finished, ams.Failed:
 			return ams.Errorf(ams.Conflict, "The job '%s' can't be canceled: its state is %s.", job.Name, job.State)
 		}
-		_, err = tx.CancelJob(a.ID, transform, name)
+		_, err = tx.CancelJob(a.ID, job.Transform, job.Name)
 		return err
 	})
 }
@@ -284,7 +301,7 @@ func (a *Account) CancelJob(ctx context.Context, transform, name string) error {
 // one. A job that a worker is busy with is a Conflict: cancel it first.
 func (a *Account) DeleteJob(ctx context.Context, transform, name string) (existed bool, err error) {
 	return gone(a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		job, err := tx.Job(a.ID, transform, name)
+		job, err := tx.Job(a.ID, recorded(transform), name)
 		if err != nil {
 			return err
 		}

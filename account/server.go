@@ -38,6 +38,10 @@ type Config struct {
 	// the middle. Their errors name what is missing. Nil: everything.
 	Supports      func(ams.Preset) error
 	SupportsInput func(ams.JobInput) error
+	// TaskPreset is what the configuration of a v2 task means to the processor
+	// of that name, for so many input and output assets; its errors name what
+	// cannot be done. Nil: there are no processors.
+	TaskPreset func(processor, configuration string, inputs, outputs int) (ams.Preset, error)
 	// CheckURL refuses the URLs that the server may not fetch. Nil: none.
 	CheckURL func(url string) error
 	// Follow makes a starting or stopping endpoint so, before its operation

@@ -2,8 +2,10 @@ package account
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 )
 
@@ -14,8 +16,19 @@ const keptJobs = 90 * 24 * time.Hour
 const sweepBatch = 500
 
 // Run deletes the records of jobs that ended longer than KeepJobs ago, now and
-// every hour, until ctx ends. Their assets stay.
+// every hour, until ctx ends. Their assets stay. It also deletes the output
+// assets of v2 tasks that fail, as soon as they do.
 func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan struct{}, 1)
+	failed <- struct{}{} // before this process began
+	defer s.Catalog.Watch(func(c catalog.JobChange) {
+		if c.Task != "" && c.To == ams.Failed {
+			select {
+			case failed <- struct{}{}:
+			default:
+			}
+		}
+	})()
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -24,10 +37,43 @@ func (s *Server) Run(ctx context.Context) error {
 		} else if n > 0 {
 			s.Log.InfoContext(ctx, "deleted records of old jobs", "jobs", n)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		for again := true; again; {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-failed:
+				if err := s.SweepOutputs(ctx); err != nil && ctx.Err() == nil {
+					s.Log.ErrorContext(ctx, "delete the output assets of failed tasks", "error", err)
+				}
+			case <-tick.C:
+				again = false
+			}
+		}
+	}
+}
+
+// SweepOutputs deletes the output assets of v2 tasks that have failed, unless
+// the client asked for them (DoNotDeleteOutputAssetOnFailure).
+func (s *Server) SweepOutputs(ctx context.Context) error {
+	for {
+		var litter []*catalog.TaskRecord
+		err := s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+			litter, err = tx.Litter(sweepBatch)
+			return err
+		})
+		if err != nil || len(litter) == 0 {
+			return err
+		}
+		for _, r := range litter {
+			a := &Account{Account: ams.Account{ID: r.Account()}, s: s}
+			for _, o := range r.Outputs {
+				if _, err := a.DeleteAsset(ctx, o.Asset); ams.CodeOf(err) == ams.Internal && err != nil { // else it is in use
+					return fmt.Errorf("asset %s: %w", o.Asset, err)
+				}
+			}
+			if err := s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.Swept(r) }); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"strings"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
@@ -62,6 +63,9 @@ func (a *Account) createTransform(ctx context.Context, tx *catalog.Tx, name stri
 }
 
 func checkTransform(t *ams.Transform) error {
+	if strings.EqualFold(t.Name, V2Jobs) {
+		return ams.Invalidf("name", "The name '%s' is kept for the jobs of the v2 API.", V2Jobs)
+	}
 	if err := short("properties.description", t.Description, maxDescription); err != nil {
 		return err
 	}

@@ -216,6 +216,25 @@ var next = map[JobState][]JobState{
 	Canceling:  {Canceled, Finished, Failed},
 }
 
+// Number is the state as v2 numbers those of jobs and tasks (documented).
+func (s JobState) Number() int {
+	switch s {
+	case Scheduled:
+		return 1
+	case Processing:
+		return 2
+	case Finished:
+		return 3
+	case Failed:
+		return 4
+	case Canceled:
+		return 5
+	case Canceling:
+		return 6
+	}
+	return 0
+}
+
 // Final reports whether no move leads out of s.
 func (s JobState) Final() bool { return len(next[s]) == 0 }
 

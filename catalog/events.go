@@ -71,6 +71,7 @@ type Event struct {
 	Type    string
 	Source  string // path of the account
 	Subject string // path below Source
+	To      string // EventTarget.Name: it goes there alone; empty: to all that want it
 	Time    time.Time
 	Data    json.RawMessage
 }
@@ -87,7 +88,7 @@ var events = table[Event]{
 		{name: "fresh", at: func(*Event) any { return 1 }, derived: true},
 	},
 	rest: func(e *Event) map[string]any {
-		return map[string]any{"source": &e.Source, "subject": &e.Subject, "data": &e.Data}
+		return map[string]any{"source": &e.Source, "subject": &e.Subject, "to": &e.To, "data": &e.Data}
 	},
 }
 
@@ -181,23 +182,32 @@ var eventTargets = table[targetRow]{
 	},
 }
 
-// HasEventTargets reports whether anybody is told of events.
-func (tx *Tx) HasEventTargets() (bool, error) {
+// ofConfiguration tells the targets of the configuration from those of
+// notification endpoints: see EndpointTarget.
+const ofConfiguration = "(name < 'v2:' OR name >= 'v2;')"
+
+// HasEventTargets reports whether anybody is told of all events.
+func (tx *Tx) HasEventTargets() (bool, error) { return tx.hasTargets(ofConfiguration) }
+
+// HasEndpointTargets reports whether there are notification endpoints.
+func (tx *Tx) HasEndpointTargets() (bool, error) { return tx.hasTargets("NOT " + ofConfiguration) }
+
+func (tx *Tx) hasTargets(where string) (bool, error) {
 	var one int
-	err := tx.queryRow("SELECT 1 FROM event_targets LIMIT 1").Scan(&one)
+	err := tx.queryRow("SELECT 1 FROM event_targets WHERE " + where + " LIMIT 1").Scan(&one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// EventTargets lists the targets by name.
+// EventTargets lists the targets of the configuration by name.
 func (tx *Tx) EventTargets() (list []*EventTarget, err error) {
 	err = eventTargets.each(tx, func(_ int64, row *targetRow) (err error) {
 		row.Secret, err = tx.db.unsealed("event target "+row.Name, row.box)
 		list = append(list, &row.EventTarget)
 		return err
-	}, "ORDER BY name")
+	}, "WHERE "+ofConfiguration+" ORDER BY name")
 	return list, err
 }
 

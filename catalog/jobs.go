@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -37,12 +38,39 @@ var jobs = table[ams.Job]{
 			"label": &j.Label, "rank": &j.Rank, "subscriptions": &j.Subscriptions,
 		}
 	},
+	key: "Id",
+	properties: map[string]field{
+		"Id":           {column: "id", kind: ident, prefix: "nb:jid:UUID:"},
+		"Name":         {column: "label", kind: text},
+		"Created":      {column: "created", kind: date},
+		"LastModified": {column: "last_modified", kind: date},
+		"StartTime":    {column: "started", kind: date},
+		"EndTime":      {column: "ended", kind: date},
+		"Priority":     {column: "number", kind: number},
+		"State":        {column: stateNumber, kind: number},
+		"TemplateId":   {column: "template", kind: ident, prefix: "nb:jtid:UUID:"},
+	},
 	fields: map[string]field{
 		"name":         {column: "name_key", kind: folded, ops: equal, order: true},
 		"state":        {column: "state", kind: enum, ops: []filter.Op{filter.Eq, filter.Ne}, values: jobStates},
 		"created":      {column: "created", kind: date, ops: ranges, order: true},
 		"lastmodified": {column: "last_modified", kind: date, ops: ranges, order: true},
 	},
+}
+
+// stateNumber is the state of a job or task as v2 numbers them.
+var stateNumber = func() string {
+	sql := "(CASE state"
+	for _, s := range jobStates {
+		sql += fmt.Sprintf(" WHEN '%s' THEN %d", s, ams.JobState(s).Number())
+	}
+	return sql + " END)"
+}()
+
+// FindJobs searches the jobs of an account as v2 does, of all transforms and
+// of none. They come without their tasks.
+func (tx *Tx) FindJobs(account string, s Search) (*Found[ams.Job], error) {
+	return jobs.search(tx, s, "account = ?", account)
 }
 
 // Job finds a job of a transform, with its tasks.

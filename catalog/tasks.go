@@ -25,6 +25,7 @@ type TaskRecord struct {
 	job     int64 // seq of the job
 	rank    int
 	waits   int // tasks of the job that it needs and that are not Finished yet
+	litter  int // 1: its output assets are to be deleted
 }
 
 var tasks = table[TaskRecord]{
@@ -38,6 +39,7 @@ var tasks = table[TaskRecord]{
 		{name: "rank", at: func(r *TaskRecord) any { return &r.rank }},
 		{name: "number", at: func(r *TaskRecord) any { return r.Number() }, derived: true},
 		{name: "waits", at: func(r *TaskRecord) any { return &r.waits }},
+		{name: "litter", at: func(r *TaskRecord) any { return &r.litter }},
 		{name: "name", at: func(r *TaskRecord) any { return r.V2Name() }, derived: true},
 		{name: "processor", at: func(r *TaskRecord) any { return r.V2Processor() }, derived: true},
 		{name: "state", at: func(r *TaskRecord) any { return &r.State }},
@@ -50,6 +52,17 @@ var tasks = table[TaskRecord]{
 		{name: "not_before", at: func(r *TaskRecord) any { return &r.NotBefore }},
 		{name: "failures", at: func(r *TaskRecord) any { return &r.Failures }},
 		{name: "crashes", at: func(r *TaskRecord) any { return &r.Crashes }},
+	},
+	key: "Id",
+	properties: map[string]field{
+		"Id":               {column: "id", kind: ident, prefix: "nb:tid:UUID:"},
+		"Name":             {column: "name", kind: text},
+		"MediaProcessorId": {column: "processor", kind: ident, prefix: "nb:mpid:UUID:"},
+		"StartTime":        {column: "started", kind: date},
+		"EndTime":          {column: "ended", kind: date},
+		"Priority":         {column: "number", kind: number},
+		"Progress":         {column: "progress", kind: number, float: true},
+		"State":            {column: stateNumber, kind: number},
 	},
 	rest: func(r *TaskRecord) map[string]any {
 		return map[string]any{
@@ -68,6 +81,31 @@ func rank(j *ams.Job, t *ams.Task) int { return j.Number()<<32 + t.Number() }
 // TaskRecord finds a task by its guid.
 func (tx *Tx) TaskRecord(id string) (*TaskRecord, error) {
 	return tasks.one(tx, "id = ?", id)
+}
+
+// FindTasks searches the tasks of all jobs of an account, as v2 does.
+func (tx *Tx) FindTasks(account string, s Search) (*Found[TaskRecord], error) {
+	return tasks.search(tx, s, "account = ?", account)
+}
+
+// Task finds a task of an account by its guid.
+func (tx *Tx) Task(account, id string) (*TaskRecord, error) {
+	return tasks.one(tx, "account = ? AND id = ?", account, strings.ToLower(id))
+}
+
+// Litter are at most limit tasks that failed and whose output assets are still
+// to be deleted, and of which Swept was not called.
+func (tx *Tx) Litter(limit int) ([]*TaskRecord, error) {
+	return tx.tasks("WHERE litter = 1 ORDER BY seq LIMIT ?", limit)
+}
+
+// Account is the Account.ID of the task's job.
+func (r *TaskRecord) Account() string { return r.account }
+
+// Swept says that the output assets of a task of Litter are gone.
+func (tx *Tx) Swept(r *TaskRecord) error {
+	_, err := tx.exec("UPDATE tasks SET litter = 0 WHERE id = ?", r.ID)
+	return err
 }
 
 // NextTask is the queued task to claim now, or nil: of the highest job
@@ -150,8 +188,13 @@ func (tx *Tx) moved(j *ams.Job, r *TaskRecord, from ams.JobState) error {
 	if r.State == ams.Queued {
 		e.Code = "Requeued"
 	}
-	if r.State == ams.Failed && r.Error != nil {
-		e.Message = r.Error.Message
+	if r.State == ams.Failed {
+		if r.Error != nil {
+			e.Message = r.Error.Message
+		}
+		if r.Spec != nil && !r.Spec.Has(ams.DoNotDeleteOutputAssetOnFailure) {
+			r.litter = 1
+		}
 	}
 	r.Events = append(r.Events, e)
 	if n := len(r.Events) - ams.MaxTaskEvents; n > 0 {

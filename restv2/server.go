@@ -65,6 +65,7 @@ func entitySets(m *odata.Model) odata.Config {
 	registerAssets(&oc)
 	registerEndpoints(&oc)
 	registerIngest(&oc)
+	registerJobs(&oc)
 	return oc
 }
 
@@ -126,6 +127,13 @@ var nouns = map[string]string{
 	"IngestManifestAssets": "assets/",
 	"IngestManifestFiles":  "assets/",
 	"Operations":           "streamingEndpointOperations/",
+
+	"Jobs":                  "transforms/jobs/",
+	"CancelJob":             "transforms/jobs/",
+	"Tasks":                 "transforms/jobs/",
+	"JobTemplates":          "transforms/",
+	"TaskTemplates":         "transforms/",
+	"NotificationEndPoints": "transforms/jobs/",
 }
 
 // allow asks for the permission that the same takes in v3.

@@ -1,6 +1,7 @@
 package restv3
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 
@@ -77,7 +78,7 @@ func jobBody(r *http.Request, acc *account.Account, j *ams.Job) *arm.Resource {
 		}
 		p.Outputs = append(p.Outputs, o)
 	}
-	n := noun{id: "/transforms/" + j.Transform + "/jobs/", typ: "/transforms/jobs"}
+	n := noun{id: "/transforms/" + cmp.Or(j.Transform, account.V2Jobs) + "/jobs/", typ: "/transforms/jobs"}
 	return entity(acc, n, j.Name, p, stamps{j.CreatedBy, j.LastModifiedBy, j.Created, j.LastModified})
 }
 
