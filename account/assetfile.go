@@ -237,3 +237,18 @@ func (s *Server) blobsOf(ctx context.Context, asset *ams.Asset) (blobs []*ams.Bl
 		o.Marker = page.Next
 	}
 }
+
+// AssetFiles are the files recorded of an asset, by name. An asset that no v2
+// client has touched may have blobs and no records.
+func (a *Account) AssetFiles(ctx context.Context, asset *ams.Asset) (files []*ams.AssetFile, err error) {
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		files, err = tx.AssetFiles(a.ID, asset.ID)
+		return err
+	})
+	return files, err
+}
+
+// ForgetFile deletes the record of a file by its name, if there is one.
+func (a *Account) ForgetFile(ctx context.Context, asset *ams.Asset, name string) error {
+	return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.ForgetAssetFile(a.ID, asset.ID, name) })
+}

@@ -163,6 +163,12 @@ func (tx *Tx) DeleteAssetFile(account, id string) error {
 	return assetFiles.deleteOne(tx, "account = ? AND id = ?", account, strings.ToLower(id))
 }
 
+// ForgetAssetFile deletes the record of a file by its name, if there is one.
+func (tx *Tx) ForgetAssetFile(account, asset, name string) error {
+	_, err := assetFiles.delete(tx, "account = ? AND asset = ? AND name = ?", account, asset, name)
+	return err
+}
+
 // Asset finds an asset of an account by its v3 name.
 func (tx *Tx) Asset(account, name string) (*ams.Asset, error) {
 	return assets.one(tx, "account = ? AND name_key = ?", account, fold(name))

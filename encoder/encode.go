@@ -19,6 +19,7 @@ type Source struct {
 	Name string // as the user knows it: the file's name in the asset, or the last part of a URL
 	URI  string // where it came from, without query; for the metadata file
 	Path string // where it is now
+	Set  string // name of the server manifest that names it, if it was found by one
 	Info *ffmpeg.Info
 }
 

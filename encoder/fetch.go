@@ -43,6 +43,9 @@ func blank(raw []byte) bool {
 // fetch brings the files of a job's input to this machine, those that can be
 // media. done gives them back and is never nil.
 func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
+	if task.Spec != nil {
+		return w.openInputs(ctx, job, task, dir)
+	}
 	if err := SupportedInput(job.Input); err != nil {
 		return nil, func() {}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
 	}
@@ -55,52 +58,68 @@ func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir st
 
 // open opens blobs of the input asset where they lie.
 func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
-	var opened []io.Closer
-	done = func() {
-		for _, c := range opened {
-			c.Close()
-		}
-	}
-	in, err := w.asset(ctx, job, job.Input.Asset)
+	var opened closers
+	in, err := w.input(ctx, job, job.Input.Asset)
 	if err != nil {
-		if ams.CodeOf(err) == ams.NotFound {
-			return nil, done, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' does not exist any more.", job.Input.Asset)
-		}
-		return nil, done, err
+		return nil, opened.close, err
 	}
 	names := job.Input.Files
 	if len(names) == 0 {
 		if names, err = w.rootFiles(ctx, in, task); err != nil {
-			return nil, done, err
+			return nil, opened.close, err
 		}
 	}
 	for i, name := range names {
-		files = append(files, Source{Name: name})
-		f := &files[i]
-		if !MayBeMedia(name) {
-			continue // Choose passes over it too, but names it if nothing is left
+		f := Source{Name: name}
+		if MayBeMedia(name) { // Choose passes over others too, but names them if nothing is left
+			if f, err = w.openBlob(ctx, in, name, filepath.Join(dir, fmt.Sprintf("in-%d", i)), &opened); err != nil {
+				return nil, opened.close, err
+			}
 		}
-		r, err := w.c.Blobs.OpenLocal(ctx, in.StorageAccount, in.Container, name)
-		switch {
-		case ctx.Err() != nil:
-			return nil, done, ctx.Err()
-		case ams.CodeOf(err) == ams.NotFound:
-			return nil, done, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' has no file '%s'.", in.Name, name)
-		case err != nil:
-			return nil, done, fmt.Errorf("open %q of the asset %q: %w", name, in.Name, err)
-		}
-		opened = append(opened, r)
-		f.URI = in.Container + "/" + name
-		if p, ok := r.LocalPath(); ok {
-			f.Path = p
-			continue
-		}
-		f.Path = filepath.Join(dir, fmt.Sprintf("in-%d", i))
-		if err := copyFile(f.Path, io.NewSectionReader(r, 0, r.Size())); err != nil {
-			return nil, done, fmt.Errorf("copy %q of the asset %q: %w", name, in.Name, err)
-		}
+		files = append(files, f)
 	}
-	return files, done, nil
+	return files, opened.close, nil
+}
+
+type closers []io.Closer
+
+func (c *closers) close() {
+	for _, o := range *c {
+		o.Close()
+	}
+}
+
+// input finds an input asset.
+func (w *Worker) input(ctx context.Context, job *ams.Job, name string) (*ams.Asset, error) {
+	in, err := w.asset(ctx, job, name)
+	if ams.CodeOf(err) == ams.NotFound {
+		err = jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' does not exist any more.", name)
+	}
+	return in, err
+}
+
+// openBlob opens a blob of an input asset where it lies, or a copy of it at path.
+func (w *Worker) openBlob(ctx context.Context, in *ams.Asset, name, path string, opened *closers) (f Source, err error) {
+	f = Source{Name: name, URI: in.Container + "/" + name}
+	r, err := w.c.Blobs.OpenLocal(ctx, in.StorageAccount, in.Container, name)
+	switch {
+	case ctx.Err() != nil:
+		return f, ctx.Err()
+	case ams.CodeOf(err) == ams.NotFound:
+		return f, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' has no file '%s'.", in.Name, name)
+	case err != nil:
+		return f, fmt.Errorf("open %q of the asset %q: %w", name, in.Name, err)
+	}
+	*opened = append(*opened, r)
+	if p, ok := r.LocalPath(); ok {
+		f.Path = p
+		return f, nil
+	}
+	f.Path = path
+	if err := copyFile(f.Path, io.NewSectionReader(r, 0, r.Size())); err != nil {
+		return f, fmt.Errorf("copy %q of the asset %q: %w", name, in.Name, err)
+	}
+	return f, nil
 }
 
 // rootFiles lists the files of an asset: blobs in folders do not belong to it.

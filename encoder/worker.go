@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -191,7 +192,10 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
-	request := Request{Name: src.Name, Source: src.Info, Clip: clip}
+	if src, err = w.withSound(ctx, src, others, dir); err != nil {
+		return nil, err
+	}
+	request := Request{Name: cmp.Or(src.Set, src.Name), Source: src.Info, Clip: clip}
 	for _, o := range others {
 		request.Others = append(request.Others, o.Info)
 	}
@@ -206,7 +210,23 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
-	return out, w.store(ctx, task, out, outputs)
+	if err := w.store(ctx, task, out, outputs); err != nil {
+		return out, err
+	}
+	return out, w.record(ctx, out)
+}
+
+// record makes the AssetFiles of an output asset.
+func (w *Worker) record(ctx context.Context, out *ams.Asset) error {
+	a, err := w.c.Assets.ByID(ctx, out.Account)
+	if err == nil {
+		err = a.CreateFileInfos(ctx, out.ID)
+	}
+	if ams.CodeOf(err) == ams.Limit { // thousands of stills; who reads the blobs does not mind
+		w.c.Log.Warn("not all files of an output asset are recorded", "asset", out.Name, "err", err)
+		err = nil
+	}
+	return err
 }
 
 // asset finds an asset of the job's account.
@@ -248,8 +268,8 @@ func (w *Worker) store(ctx context.Context, task *ams.Task, out *ams.Asset, outp
 }
 
 // sweep deletes the blobs of the asset that an attempt of the task has made, or
-// all attempts if attempt is 0. It deletes nothing that a later attempt has
-// written over in the meantime.
+// all attempts if attempt is 0, and their AssetFiles. It deletes nothing that a
+// later attempt has written over in the meantime.
 func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset, attempt int) error {
 	for b, err := range w.c.Blobs.All(ctx, out.StorageAccount, out.Container, "") {
 		if err != nil {
@@ -259,7 +279,17 @@ func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset, atte
 			continue
 		}
 		err := w.c.Blobs.Delete(ctx, out.StorageAccount, out.Container, b.Name, blob.Conditions{IfMatch: []string{b.ETag}})
-		if err != nil && !errors.Is(err, ams.ErrBlobNotFound) && ams.CodeOf(err) != ams.Precondition {
+		if ams.CodeOf(err) == ams.Precondition && err != nil {
+			continue
+		}
+		if err != nil && !errors.Is(err, ams.ErrBlobNotFound) {
+			return err
+		}
+		a, err := w.c.Assets.ByID(ctx, out.Account)
+		if err == nil {
+			err = a.ForgetFile(ctx, out, b.Name)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -180,6 +180,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		StreamingHost: at(c.Host, ports.streaming),
 		Supports:      encoder.Supported,
 		SupportsInput: encoder.SupportedInput,
+		TaskPreset:    encoder.TaskPreset,
 		CheckURL:      inputs.Check,
 		KeepJobs:      c.KeepJobs,
 		Log:           log,
