@@ -198,6 +198,7 @@ type Published struct {
 	Asset    *ams.Asset
 	Policy   *ams.StreamingPolicy
 	Endpoint *ams.StreamingEndpoint // a Running one
+	Tracks   []*ams.Track           // of the asset, that clients have made
 }
 
 // ResolveLocator finds what the guid in a streaming path publishes now to a
@@ -234,6 +235,10 @@ func (s *Server) ResolveLocator(ctx context.Context, host, id string) (*Publishe
 		if p.Policy, err = tx.Policy(p.Locator.Account, p.Locator.Policy); err != nil {
 			return err
 		}
+		if p.Tracks, err = tx.Tracks(p.Asset.Account, p.Asset.Name); err != nil {
+			return err
+		}
+		p.Tracks = slices.DeleteFunc(p.Tracks, func(t *ams.Track) bool { return t.Deleting })
 		if p.Endpoint.State != ams.EndpointRunning {
 			return ams.Errorf(ams.Unavailable, "The streaming endpoint is not running.")
 		}

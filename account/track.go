@@ -1,7 +1,6 @@
 package account
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"path"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/packager/text"
 )
 
 // Track finds a track of an asset.
@@ -207,13 +207,15 @@ func (a *Account) checkTrackFile(ctx context.Context, asset *ams.Asset, t *ams.T
 	if t.Kind != ams.TextTrack {
 		return nil
 	}
-	head := make([]byte, min(r.Size(), 4096))
-	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
+	if r.Size() > text.MaxSize {
+		return ams.Invalidf(at, "The file '%s' has %d bytes; a text track may have %d.", t.FileName, r.Size(), text.MaxSize)
+	}
+	data := make([]byte, r.Size())
+	if _, err := r.ReadAt(data, 0); err != nil && err != io.EOF {
 		return err
 	}
-	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
-	if !bytes.HasPrefix(head, []byte("WEBVTT")) && !bytes.Contains(head, []byte("http://www.w3.org/ns/ttml")) {
-		return ams.Invalidf(at, "The file '%s' is neither WebVTT nor TTML.", t.FileName)
+	if _, err := text.Parse(data); err != nil {
+		return ams.Invalidf(at, "The file '%s' is no captions that can be streamed: %s.", t.FileName, err)
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ const (
 type title struct {
 	account, container, name string // name with extension
 	nals                     bool   // with maps of NAL units, for encryption of parts of samples
+	tracks                   string // names what the tracks of the asset say
 }
 
 // A presentation is one version of a title, ready to be served.
@@ -70,15 +71,15 @@ type titles struct {
 
 // open returns the present version of the title that name spells, its case
 // free where no other blob has exactly that name. nals asks for maps of NAL
-// units.
-func (t *titles) open(ctx context.Context, a *ams.Asset, name string, nals bool) (*presentation, error) {
-	key := title{a.StorageAccount, a.Container, name, nals}
+// units; tracks are those of the asset, as tracksID names them.
+func (t *titles) open(ctx context.Context, a *ams.Asset, name string, nals bool, tracks []*ams.Track, tracksID string) (*presentation, error) {
+	key := title{a.StorageAccount, a.Container, name, nals, tracksID}
 	for {
 		p, err := t.cache.get(key, func() (*presentation, int64, error) {
 			// The presentation is for all who ask, not only for the first.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime)
 			defer cancel()
-			return t.load(ctx, key)
+			return t.load(ctx, key, tracks)
 		})
 		if err != nil {
 			return nil, err
@@ -142,7 +143,7 @@ func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
 const aliasWeight = 512
 
 // load makes the presentation of a title.
-func (t *titles) load(ctx context.Context, key title) (*presentation, int64, error) {
+func (t *titles) load(ctx context.Context, key title, tracks []*ams.Track) (*presentation, int64, error) {
 	p := &presentation{title: key, files: map[string]source{}}
 	p.seen.Store(t.count())
 	p.checked.Store(t.now().UnixNano())
@@ -156,12 +157,13 @@ func (t *titles) load(ctx context.Context, key title) (*presentation, int64, err
 		return nil, 0, packager.MissingManifest(key.name, dir.names)
 	}
 	if b.Name != key.name {
-		exact := title{key.account, key.container, b.Name, key.nals}
-		p, err := t.cache.get(exact, func() (*presentation, int64, error) { return t.load(ctx, exact) })
+		exact := key
+		exact.name = b.Name
+		p, err := t.cache.get(exact, func() (*presentation, int64, error) { return t.load(ctx, exact, tracks) })
 		return p, aliasWeight, err
 	}
 	p.made = append(p.made, b)
-	weight, err := t.compose(ctx, p, dir, b)
+	weight, err := t.compose(ctx, p, dir, b, tracks)
 	if code := packager.CodeOf(err); code != "" && code != packager.StorageResourceNotFound {
 		// The same files will fail again, and anybody may ask: do not read them
 		// each time.
@@ -172,11 +174,12 @@ func (t *titles) load(ctx context.Context, key title) (*presentation, int64, err
 }
 
 // compose fills p with what the server manifest b says, and returns its weight.
-func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *ams.Blob) (int64, error) {
+func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *ams.Blob, tracks []*ams.Track) (int64, error) {
 	m, err := t.manifest(ctx, b)
 	if err != nil {
 		return 0, err
 	}
+	withAudio(m, tracks, dir)
 	weight := int64(4096)
 	indexed := map[string]*mp4.Index{}
 	for _, src := range m.Sources() {
@@ -199,12 +202,19 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 	if p.Presentation, err = packager.New(m, indexed); err != nil {
 		return 0, err
 	}
+	applyTracks(p.Presentation, tracks)
+	more, err := t.addTexts(ctx, p, dir, tracks)
+	if err != nil {
+		return 0, err
+	}
+	weight += more
 	for _, track := range p.Tracks {
 		for _, r := range track.Renditions {
 			weight += 128 * int64(len(r.Fragments))
 		}
 	}
 	sum := sha256.New()
+	io.WriteString(sum, p.title.tracks)
 	for _, b := range p.made {
 		fmt.Fprintf(sum, "%s\n%s\n%d\n", b.Name, b.ETag, b.Size)
 	}

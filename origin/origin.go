@@ -138,6 +138,7 @@ type published struct {
 	endpoint *endpoint
 	seen     uint64
 	filters  found
+	tracks   string // tracksID of Published.Tracks
 }
 
 // resolve finds what a locator publishes now.
@@ -186,7 +187,11 @@ func (h *Handler) lookUp(ctx context.Context, key publishedKey) (*published, err
 	case !p.Locator.Active(h.c.Now()):
 		return nil, errNoLocator
 	}
-	return &published{Published: p, endpoint: newEndpoint(p.Endpoint)}, nil
+	tracks, err := tracksID(p.Tracks)
+	if err != nil {
+		return nil, err
+	}
+	return &published{Published: p, endpoint: newEndpoint(p.Endpoint), tracks: tracks}, nil
 }
 
 // protocol is the protocol of a format, as policies call it, and its name in

@@ -17,6 +17,7 @@ import (
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/middleware"
 	"github.com/openams/openams/packager"
+	"github.com/openams/openams/packager/mp4"
 	"github.com/openams/openams/packager/protect"
 )
 
@@ -35,6 +36,7 @@ var protections = map[Encryption]protect.Scheme{
 // A guard is how one locator's streams are encrypted under one scheme.
 type guard struct {
 	id          string // names the keys and all that manifests say of them
+	scheme      ams.Scheme
 	rules       *ams.Encryption
 	keys        []contentKey
 	alternative string // the locator's alternative media id
@@ -118,7 +120,7 @@ func newGuard(p *account.Published, scheme ams.Scheme, grants []account.KeyGrant
 		rules = new(ams.Encryption)
 		rules.DRM.PlayReady, rules.DRM.Widevine, rules.DRM.FairPlay = new(ams.DRM), new(ams.DRM), new(ams.DRM)
 	}
-	g := &guard{rules: rules, alternative: p.Locator.AlternativeMedia, delivered: map[protect.KeyID]bool{}}
+	g := &guard{scheme: scheme, rules: rules, alternative: p.Locator.AlternativeMedia, delivered: map[protect.KeyID]bool{}}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s\n", scheme, g.alternative, p.Policy.Body)
 	for _, grant := range grants {
@@ -175,6 +177,10 @@ func wellFormed(s string) bool {
 // key returns the key of a rendition. clear says that the policy wants it
 // unencrypted: a rendition with neither must not be served.
 func (g *guard) key(r *packager.Rendition) (key *protect.Key, clear bool) {
+	text := r.Track.Kind == mp4.Text
+	if text && g.scheme != ams.Envelope {
+		return nil, true // documented: licences are for audio and video
+	}
 	if selected(g.rules.ClearTracks, r) {
 		return nil, true
 	}
@@ -182,6 +188,9 @@ func (g *guard) key(r *packager.Rendition) (key *protect.Key, clear bool) {
 		if len(k.tracks) == 0 || selected(k.tracks, r) {
 			return k.Key, false
 		}
+	}
+	if text && len(g.keys) > 0 {
+		return g.keys[0].Key, false // policies know no text
 	}
 	return nil, false
 }

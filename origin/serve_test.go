@@ -396,7 +396,7 @@ func TestForeignIndexIsKept(t *testing.T) {
 	}
 	again := New(Config{Locators: s.handler.c.Locators, Blobs: s.handler.c.Blobs, IndexDir: s.handler.c.IndexDir, Log: s.handler.c.Log})
 	defer again.Close()
-	if _, err := again.titles.open(t.Context(), s.asset, "film.ism", false); err != nil {
+	if _, err := again.titles.open(t.Context(), s.asset, "film.ism", false, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range kept {
@@ -407,7 +407,7 @@ func TestForeignIndexIsKept(t *testing.T) {
 	s.opened.Store(0)
 	third := New(Config{Locators: s.handler.c.Locators, Blobs: s.handler.c.Blobs, IndexDir: s.handler.c.IndexDir, Log: s.handler.c.Log})
 	defer third.Close()
-	if _, err := third.titles.open(t.Context(), s.asset, "film.ism", false); err != nil {
+	if _, err := third.titles.open(t.Context(), s.asset, "film.ism", false, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.opened.Load(); n > 2 { // the .ism and the damaged .mpi

@@ -8,6 +8,7 @@
 //	ism     the server manifest (.ism), the source of truth of a Presentation
 //	fmp4    init segments and fragment headers
 //	ts      MPEG-2 transport stream fragments
+//	text    caption files, cut into what each protocol wants
 //	smooth, dash, hls   a Format each protocol: a small table over the model
 //	protect a Format with encrypted segments, and what manifests say of them
 //	formats the list of all of them, by the names that URLs use

@@ -95,8 +95,8 @@ type builder struct {
 func (b *builder) add(s *ism.Stream) error {
 	if s.Kind == ism.Text {
 		b.text = append(b.text, TextTrack{
-			Name: s.TrackName, File: s.Src, Bitrate: s.Bitrate, Language: s.Language,
-			DisplayName: s.DisplayName, Default: s.Default, Characteristic: s.Characteristic,
+			Name: s.TrackName, File: s.Src, Transcript: s.Transcript, Bitrate: s.Bitrate, Language: s.Language,
+			DisplayName: s.DisplayName, Default: s.Default, Characteristics: s.Characteristic,
 		})
 		return nil
 	}

@@ -221,7 +221,7 @@ func TestWriteToTruncated(t *testing.T) {
 	}
 	r := p.Tracks[0].Renditions[0]
 	cut := func(string) (io.ReaderAt, error) { return bytes.NewReader(make([]byte, 1000)), nil }
-	if n, err := r.MP4Segment(1, fmp4.CMAF).WriteTo(io.Discard, cut); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if n, err := mp4Segment(t, r, fmp4.CMAF).WriteTo(io.Discard, cut); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("fMP4: wrote %d, %v", n, err)
 	}
 	s, err := r.TSSegment(1, 1)
@@ -236,11 +236,21 @@ func TestWriteToTruncated(t *testing.T) {
 		t.Errorf("TS of noise: wrote %d, %v", n, err)
 	}
 	gone := errors.New("gone")
-	for _, s := range []*packager.Segment{s, r.MP4Segment(1, fmp4.CMAF)} {
+	for _, s := range []*packager.Segment{s, mp4Segment(t, r, fmp4.CMAF)} {
 		if _, err := s.WriteTo(io.Discard, func(string) (io.ReaderAt, error) { return nil, gone }); err != gone {
 			t.Errorf("error %v of open is lost", err)
 		}
 	}
+}
+
+func mp4Segment(t *testing.T, r *packager.Rendition, style fmp4.Style) *packager.Segment {
+	t.Helper()
+	s, err := r.MP4Segment(1, style)
+	if err != nil {
+		t.Error(err)
+		s = new(packager.Segment)
+	}
+	return s
 }
 
 // A segment may not hang on what else the asset holds.
@@ -261,7 +271,7 @@ func TestSegmentAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got[i] = r.MP4Segment(1, style)
+			got[i] = mp4Segment(t, r, style)
 		}
 		if d := cmp.Diff(got[0], got[1]); d != "" {
 			t.Errorf("style %d:\n%s", style, d)
@@ -286,7 +296,7 @@ func TestConcurrent(t *testing.T) {
 				return
 			}
 			whole, _ := r.MP4Size(1, false)
-			sizes[i] = s.Size + whole + r.MP4Segment(1, fmp4.Smooth).Size
+			sizes[i] = s.Size + whole + mp4Segment(t, r, fmp4.Smooth).Size
 		})
 	}
 	wg.Wait()

@@ -20,8 +20,11 @@ func (r *Rendition) withSamples(first, n int, f func([]mp4.Sample)) {
 }
 
 func (r *Rendition) mp4Type() string {
-	if r.Track.Kind == mp4.Video {
+	switch r.Track.Kind {
+	case mp4.Video:
 		return TypeVideoMP4
+	case mp4.Text:
+		return TypeTextMP4
 	}
 	return TypeAudioMP4
 }
@@ -32,8 +35,11 @@ func (r *Rendition) InitSegment(style fmp4.Style) *Segment {
 	return &Segment{ContentType: r.mp4Type(), Size: int64(len(b)), Header: b}
 }
 
-// MP4Segment plans fragment k as fragmented MP4.
-func (r *Rendition) MP4Segment(k int, style fmp4.Style) *Segment {
+// MP4Segment plans fragment k as fragmented MP4. The error is of text alone.
+func (r *Rendition) MP4Segment(k int, style fmp4.Style) (*Segment, error) {
+	if r.Text != nil {
+		return r.textSegment(k, style)
+	}
 	f := r.Fragments[k].Fragment
 	s := &Segment{ContentType: r.mp4Type(), Extents: r.Extents(f.First, f.N)}
 	r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
@@ -43,7 +49,7 @@ func (r *Rendition) MP4Segment(k int, style fmp4.Style) *Segment {
 	for _, x := range s.Extents {
 		s.Size += x.Length
 	}
-	return s
+	return s, nil
 }
 
 // MP4Size returns the size of fragment k in the style of CMAF, and of its part

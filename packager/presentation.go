@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/text"
 	"github.com/openams/openams/packager/ts"
 )
 
@@ -17,8 +18,8 @@ const MaxRenditions = 64
 
 // A Presentation is all that one .ism offers to players.
 type Presentation struct {
-	Tracks   []*Track    // video first, then audio in the order of the .ism
-	Text     []TextTrack // not served yet
+	Tracks   []*Track    // video first, then audio in the order of the .ism, then text as it was added
+	Text     []TextTrack // of the .ism: for whoever reads their files to add
 	Start    uint64      // of the first fragment that manifests offer, in Timescale; 0 but after a Cut
 	Duration uint64      // from Start to the end of the longest track, in Timescale
 	Live     bool        // more is to come
@@ -34,11 +35,18 @@ type Presentation struct {
 // language.
 type Track struct {
 	Name          string       // as URLs spell it: unique, and free of what would need escaping in them
-	Kind          mp4.Kind     // Video or Audio
+	Kind          mp4.Kind     // Video, Audio or Text
 	Language      string       // as the .ism or the file says; "" if unknown
 	Role          string       // "alternate" or ""
 	Accessibility string       // "description" or ""
 	Renditions    []*Rendition // at least one, ascending by Bitrate
+
+	// How players show it. Empty where nobody said it.
+	Label           string // for people
+	Default         bool   // chosen without a wish of the viewer
+	Forced          bool   // text that shows even without captions
+	Characteristics string // of HLS
+	DASHRole        string // value of urn:mpeg:dash:role:2011
 }
 
 // A Rendition is one encoding of a Track: a track of an MP4 file.
@@ -46,7 +54,8 @@ type Rendition struct {
 	Track     *Track
 	Bitrate   int64      // bit/s as URLs say it: systemBitrate of the .ism; unique in the Track
 	File      string     // key into the files given to New
-	Media     *mp4.Track // never nil
+	Media     *mp4.Track // never nil; of text it has no samples
+	Text      *text.Doc  // of text alone
 	Codec     string     // RFC 6381, lower case: avc1.64001f, mp4a.40.2
 	Fragments []Fragment // at least one; names and lengths are the same in all renditions of the Track
 	Skip      int        // fragments of the media before Fragments[0]; 0 but after a Cut
@@ -66,13 +75,15 @@ type Fragment struct {
 
 // A TextTrack is a textstream of the .ism.
 type TextTrack struct {
-	Name           string
-	File           string // .vtt, .ttml or .cmft
-	Bitrate        int64
-	Language       string
-	DisplayName    string
-	Default        bool
-	Characteristic string
+	Name            string // "": made of the language
+	File            string // .vtt, .ttml or .cmft
+	Transcript      string // what a .cmft was made from; ""
+	Bitrate         int64
+	Language        string // "": as the file says
+	DisplayName     string
+	Default         bool
+	Forced          bool
+	Characteristics string
 }
 
 // Ticks converts a time in units of 1/scale seconds to Timescale, rounding down.

@@ -10,6 +10,8 @@ import (
 const (
 	TypeVideoMP4 = "video/mp4"
 	TypeAudioMP4 = "audio/mp4"
+	TypeTextMP4  = "application/mp4"
+	TypeWebVTT   = "text/vtt"
 	TypeTS       = "video/mp2t"
 	TypeHLS      = "application/vnd.apple.mpegurl"
 	TypeDASH     = "application/dash+xml"

@@ -6,5 +6,5 @@
 // out and players want is added: Role, AudioChannelConfiguration, frameRate, sar.
 // One timeline is shared by all representations of a set.
 //
-// Live MPDs and text are not written yet.
+// Live MPDs are not written yet.
 package dash

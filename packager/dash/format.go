@@ -30,7 +30,7 @@ func format(f flavour, style fmp4.Style) *packager.Format {
 			if err != nil {
 				return nil, err
 			}
-			return r.MP4Segment(k, style), nil
+			return r.MP4Segment(k, style)
 		},
 	}
 }

@@ -2,6 +2,7 @@ package dash
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ type set struct {
 
 func sets(p *packager.Presentation) []set {
 	var list []set
-	for _, t := range slices.Concat(p.Of(mp4.Audio), p.Of(mp4.Video)) {
+	for _, t := range slices.Concat(p.Of(mp4.Audio), p.Of(mp4.Video), p.Of(mp4.Text)) {
 		from := len(list)
 		for _, r := range slices.Backward(t.Renditions) {
 			i := slices.IndexFunc(list[from:], func(s set) bool { return s.renditions[0].Media.Codec == r.Media.Codec })
@@ -81,6 +82,7 @@ func duration(ticks uint64) string {
 // Groups of AdaptationSets as AMS numbered them.
 const (
 	videoGroup = 1
+	textGroup  = 3
 	audioGroup = 5
 )
 
@@ -89,12 +91,15 @@ const (
 func (f flavour) adaptationSet(b *bytes.Buffer, p *packager.Presentation, id int, s set, o packager.Options) {
 	t, top := s.track, s.renditions[0]
 	video := t.Kind == mp4.Video
-	group, content := audioGroup, "audio"
-	if video {
-		group, content = videoGroup, "video"
+	group, content, mime := audioGroup, "audio", "audio"
+	switch t.Kind {
+	case mp4.Video:
+		group, content, mime = videoGroup, "video", "video"
+	case mp4.Text:
+		group, content, mime = textGroup, "text", "application"
 	}
 	fmt.Fprintf(b, "    <AdaptationSet id=\"%d\" group=\"%d\" profiles=\"ccff\" bitstreamSwitching=\"false\" segmentAlignment=\"true\" contentType=\"%s\" mimeType=\"%s/mp4\" codecs=\"%s\"",
-		id, group, content, content, codecs(top))
+		id, group, content, mime, codecs(top))
 	if lang := languageTag(t.Language); lang != "" {
 		fmt.Fprintf(b, " lang=\"%s\"", lang)
 	}
@@ -106,7 +111,7 @@ func (f flavour) adaptationSet(b *bytes.Buffer, p *packager.Presentation, id int
 		fmt.Fprintf(b, " maxWidth=\"%d\" maxHeight=\"%d\" startWithSAP=\"1\"", width, height)
 	}
 	b.WriteString(">\n")
-	if !video {
+	if t.Kind == mp4.Audio {
 		if n := top.Media.Channels; n > 0 {
 			fmt.Fprintf(b, "      <AudioChannelConfiguration schemeIdUri=\"urn:mpeg:dash:23003:3:audio_channel_configuration:2011\" value=\"%d\"/>\n", channelConfiguration(n))
 		}
@@ -116,17 +121,27 @@ func (f flavour) adaptationSet(b *bytes.Buffer, p *packager.Presentation, id int
 		indent(b, "      ", protection[0])
 	}
 	if !video {
-		fmt.Fprintf(b, "      <Label>%s</Label>\n", escape(t.Name))
+		fmt.Fprintf(b, "      <Label>%s</Label>\n", escape(cmp.Or(t.Label, t.Name)))
 	}
-	const role = "urn:mpeg:dash:role:2011"
+	const scheme = "urn:mpeg:dash:role:2011"
+	role := func(value string) {
+		fmt.Fprintf(b, "      <Role schemeIdUri=\"%s\" value=\"%s\"/>\n", scheme, escape(value))
+	}
 	switch {
+	case t.Kind == mp4.Text:
+		role(textRole(t))
+		if t.Default {
+			role("main")
+		}
+	case t.DASHRole != "":
+		role(t.DASHRole)
 	case t.Accessibility == "description":
-		fmt.Fprintf(b, "      <Accessibility schemeIdUri=\"%s\" value=\"description\"/>\n", role)
-		fmt.Fprintf(b, "      <Role schemeIdUri=\"%s\" value=\"alternate\"/>\n", role)
+		fmt.Fprintf(b, "      <Accessibility schemeIdUri=\"%s\" value=\"description\"/>\n", scheme)
+		role("alternate")
 	case t.Role == "alternate":
-		fmt.Fprintf(b, "      <Role schemeIdUri=\"%s\" value=\"alternate\"/>\n", role)
+		role("alternate")
 	default:
-		fmt.Fprintf(b, "      <Role schemeIdUri=\"%s\" value=\"main\"/>\n", role)
+		role("main")
 	}
 	f.template(b, p, t, top.Fragments, o)
 	for i, r := range s.renditions {
@@ -157,6 +172,17 @@ func (f flavour) adaptationSet(b *bytes.Buffer, p *packager.Presentation, id int
 		b.WriteString("      </Representation>\n")
 	}
 	b.WriteString("    </AdaptationSet>\n")
+}
+
+// textRole tells captions for those who do not hear from translations.
+func textRole(t *packager.Track) string {
+	switch {
+	case t.Forced:
+		return "forced-subtitle"
+	case strings.Contains(t.Characteristics, "transcribes-spoken-dialog"), strings.Contains(t.Characteristics, "describes-music-and-sound"):
+		return "caption"
+	}
+	return "subtitle"
 }
 
 // protection returns the ContentProtection elements of each rendition of s, and

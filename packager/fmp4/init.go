@@ -14,8 +14,11 @@ const (
 // TrackID returns the track_ID in init segments and fragments: it hangs on the
 // kind of track alone, so that all renditions of a track share it.
 func TrackID(t *mp4.Track) uint32 {
-	if t.Kind == mp4.Video {
+	switch t.Kind {
+	case mp4.Video:
 		return 1
+	case mp4.Text:
+		return 3
 	}
 	return 2
 }
@@ -61,10 +64,10 @@ func (w *writer) trak(t *mp4.Track, style Style) {
 	w.zero(8)
 	w.u16(0) // layer
 	w.u16(0) // alternate group
-	if video {
-		w.u16(0)
-	} else {
+	if t.Kind == mp4.Audio {
 		w.u16(0x0100)
+	} else {
+		w.u16(0)
 	}
 	w.u16(0)
 	w.matrix(t.Rotation)
@@ -94,23 +97,24 @@ func (w *writer) trak(t *mp4.Track, style Style) {
 		w.end(at)
 		at = w.full("hdlr", 0, 0)
 		w.u32(0)
-		if video {
-			w.str("vide")
-		} else {
-			w.str("soun")
-		}
+		w.str(handler(t))
 		w.zero(12)
 		w.u8(0) // no name
 		w.end(at)
 		w.box("minf", func() {
-			if video {
+			switch handler(t) {
+			case "vide":
 				at := w.full("vmhd", 0, 1)
 				w.zero(8)
 				w.end(at)
-			} else {
+			case "soun":
 				at := w.full("smhd", 0, 0)
 				w.zero(4)
 				w.end(at)
+			case "subt":
+				w.end(w.full("sthd", 0, 0))
+			default:
+				w.end(w.full("nmhd", 0, 0))
 			}
 			w.box("dinf", func() {
 				at := w.full("dref", 0, 0)
@@ -134,6 +138,20 @@ func (w *writer) trak(t *mp4.Track, style Style) {
 			})
 		})
 	})
+}
+
+// handler is the type of media: text that is timed by its container ("text"), or
+// by itself ("subt": ISO/IEC 14496-30 6.1).
+func handler(t *mp4.Track) string {
+	switch {
+	case t.Kind == mp4.Video:
+		return "vide"
+	case t.Kind == mp4.Audio:
+		return "soun"
+	case t.Codec == "stpp":
+		return "subt"
+	}
+	return "text"
 }
 
 // baseCTO returns the composition offset of the first sample that the edit list

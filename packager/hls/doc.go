@@ -8,5 +8,5 @@
 // EXT-X-ALLOW-CACHE and its constant EXT-X-PROGRAM-DATE-TIME of 1970;
 // m3u8-cmaf leaves out both, as the one is deprecated and the other not true.
 //
-// Subtitles and live playlists are not written yet.
+// Live playlists are not written yet.
 package hls

@@ -4,6 +4,7 @@ import (
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/fmp4"
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/ts"
 )
 
 // CMAF returns the format m3u8-cmaf.
@@ -15,6 +16,9 @@ func CMAF() *packager.Format {
 		Manifest: f.multivariant,
 		Playlist: f.playlist,
 		Init: func(_ *packager.Presentation, r *packager.Rendition) (*packager.Segment, error) {
+			if r.Text != nil {
+				return nil, packager.Errorf(packager.MediaTypeNotSupported, "track %q is WebVTT, which has no initialization segments", r.Track.Name)
+			}
 			return r.InitSegment(fmp4.CMAF), nil
 		},
 		Fragment: func(_ *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
@@ -22,7 +26,10 @@ func CMAF() *packager.Format {
 			if err != nil {
 				return nil, err
 			}
-			return r.MP4Segment(k, fmp4.CMAF), nil
+			if r.Text != nil {
+				return r.WebVTTSegment(k, 0), nil
+			}
+			return r.MP4Segment(k, fmp4.CMAF)
 		},
 	}
 }
@@ -39,6 +46,9 @@ func TS() *packager.Format {
 			k, err := r.FragmentAt(time)
 			if err != nil {
 				return nil, err
+			}
+			if r.Text != nil {
+				return r.WebVTTSegment(k, ts.Base), nil
 			}
 			if k%p.FragmentsPerTS != 0 {
 				return nil, packager.Errorf(packager.FragmentTimestampNotFound, "track %q has no segment that starts at %d: segments are of %d fragments", r.Track.Name, time, p.FragmentsPerTS)
@@ -74,7 +84,7 @@ type iframe struct {
 // pieces returns the segments of r without their sizes.
 func (f flavour) pieces(p *packager.Presentation, r *packager.Rendition) []piece {
 	per := 1
-	if f.ts {
+	if f.ts && r.Text == nil {
 		per = p.FragmentsPerTS
 	}
 	list := make([]piece, 0, len(r.Fragments)/per+1)

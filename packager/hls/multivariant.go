@@ -2,6 +2,7 @@ package hls
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,6 +42,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 	for _, g := range groups {
 		f.media(&b, g, o)
 	}
+	subtitles := f.subtitles(&b, p, o)
 	variants := 0
 	for _, t := range p.Of(mp4.Video) {
 		for _, r := range firstly(t.Renditions, p.FirstQuality) {
@@ -52,7 +54,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 				return nil, err
 			}
 			variants++
-			f.variants(&b, r, rateOf(list), groups, o)
+			f.variants(&b, r, rateOf(list), groups, subtitles, o)
 			if o.Protection == nil || !o.Protection.Whole() {
 				f.iframeVariant(&b, r, iframeRate(list), o)
 			}
@@ -65,8 +67,8 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 		for _, g := range groups {
 			// The first voice is the default one.
 			v := g.voices[0]
-			fmt.Fprintf(&b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=\"%s\",AUDIO=\"%s\"\n%s\n",
-				g.peak, g.average, g.codec, g.id, f.child(v.Rendition, o, false))
+			fmt.Fprintf(&b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=\"%s\",AUDIO=\"%s\"%s\n%s\n",
+				g.peak, g.average, g.codec, g.id, subtitles, f.child(v.Rendition, o, false))
 		}
 	}
 	return &packager.Document{ContentType: packager.TypeHLS, Body: b.Bytes()}, nil
@@ -105,7 +107,10 @@ func (f flavour) groups(p *packager.Presentation, o packager.Options) ([]*group,
 	}
 	for _, g := range groups {
 		// A description for the blind is never the default.
-		slices.SortStableFunc(g.voices, func(a, b voice) int { return described(a) - described(b) })
+		// One that is said to be is.
+		slices.SortStableFunc(g.voices, func(a, b voice) int {
+			return cmp.Or(preferred(a)-preferred(b), described(a)-described(b))
+		})
 	}
 	return groups, nil
 }
@@ -132,14 +137,27 @@ func described(v voice) int {
 	return 0
 }
 
+func preferred(v voice) int {
+	if v.Track.Default {
+		return 0
+	}
+	return 1
+}
+
 // media writes the EXT-X-MEDIA lines of a group. The first track is the default;
 // players choose among the others by language, so one of each may be selected
 // automatically.
 func (f flavour) media(b *bytes.Buffer, g *group, o packager.Options) {
 	languages := map[string]bool{}
+	labels := map[string]bool{}
 	for i, v := range g.voices {
 		t := v.Track
-		fmt.Fprintf(b, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"%s\",NAME=\"%s\"", g.id, t.Name)
+		label := quotable(cmp.Or(t.Label, t.Name))
+		if labels[label] {
+			label += " (" + t.Name + ")"
+		}
+		labels[label] = true
+		fmt.Fprintf(b, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"%s\",NAME=\"%s\"", g.id, label)
 		lang := languageTag(t.Language)
 		if lang != "" {
 			fmt.Fprintf(b, ",LANGUAGE=\"%s\"", lang)
@@ -148,16 +166,76 @@ func (f flavour) media(b *bytes.Buffer, g *group, o packager.Options) {
 		case i == 0:
 			b.WriteString(",DEFAULT=YES,AUTOSELECT=YES")
 		case described(v) == 1:
-			b.WriteString(",AUTOSELECT=YES,CHARACTERISTICS=\"public.accessibility.describes-video\"")
+			b.WriteString(",AUTOSELECT=YES")
 		case lang != "" && !languages[lang]:
 			b.WriteString(",AUTOSELECT=YES")
 		}
 		languages[lang] = true
+		if c := t.Characteristics; c != "" {
+			fmt.Fprintf(b, ",CHARACTERISTICS=\"%s\"", quotable(c))
+		} else if described(v) == 1 {
+			b.WriteString(",CHARACTERISTICS=\"public.accessibility.describes-video\"")
+		}
 		if f.version >= 7 && v.Media.Channels > 0 {
 			fmt.Fprintf(b, ",CHANNELS=\"%d\"", v.Media.Channels)
 		}
 		fmt.Fprintf(b, ",URI=\"%s\"\n", f.child(v.Rendition, o, false))
 	}
+}
+
+// subtitles writes the EXT-X-MEDIA lines of the text tracks, and returns the
+// attribute that variants have for them.
+func (f flavour) subtitles(b *bytes.Buffer, p *packager.Presentation, o packager.Options) string {
+	tracks := p.Of(mp4.Text)
+	if len(tracks) == 0 {
+		return ""
+	}
+	labels := map[string]bool{}
+	languages := map[string]bool{}
+	chosen := false
+	for _, t := range tracks {
+		// Names are unique in a group (RFC 8216 4.3.4.1.1).
+		label := quotable(cmp.Or(t.Label, t.Name))
+		if labels[label] {
+			label += " (" + t.Name + ")"
+		}
+		labels[label] = true
+		fmt.Fprintf(b, "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"subs\",NAME=\"%s\"", label)
+		lang := languageTag(t.Language)
+		if lang != "" {
+			fmt.Fprintf(b, ",LANGUAGE=\"%s\"", lang)
+		}
+		// A group has one default.
+		if t.Default && !chosen {
+			chosen = true
+			b.WriteString(",DEFAULT=YES,AUTOSELECT=YES")
+		} else if b.WriteString(",DEFAULT=NO"); t.Forced || lang != "" && !languages[lang] {
+			b.WriteString(",AUTOSELECT=YES")
+		}
+		if t.Forced {
+			b.WriteString(",FORCED=YES")
+		} else {
+			languages[lang] = true
+		}
+		if t.Characteristics != "" {
+			fmt.Fprintf(b, ",CHARACTERISTICS=\"%s\"", quotable(t.Characteristics))
+		}
+		fmt.Fprintf(b, ",URI=\"%s\"\n", f.child(t.Renditions[0], o, false))
+	}
+	return ",SUBTITLES=\"subs\""
+}
+
+// quotable makes free text fit for a quoted attribute.
+func quotable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < ' ':
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // languageTag lets through what may stand in a quoted attribute.
@@ -171,10 +249,10 @@ func languageTag(s string) string {
 }
 
 // variants writes one EXT-X-STREAM-INF for each audio group.
-func (f flavour) variants(b *bytes.Buffer, r *packager.Rendition, video rate, groups []*group, o packager.Options) {
+func (f flavour) variants(b *bytes.Buffer, r *packager.Rendition, video rate, groups []*group, subtitles string, o packager.Options) {
 	one := func(all rate, codecs, audio string) {
-		fmt.Fprintf(b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,RESOLUTION=%s,FRAME-RATE=%s,CODECS=\"%s\"%s,CLOSED-CAPTIONS=NONE\n%s\n",
-			all.peak, all.average, resolution(r.Media), frameRate(r.Media), codecs, audio, f.child(r, o, false))
+		fmt.Fprintf(b, "#EXT-X-STREAM-INF:BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,RESOLUTION=%s,FRAME-RATE=%s,CODECS=\"%s\"%s%s,CLOSED-CAPTIONS=NONE\n%s\n",
+			all.peak, all.average, resolution(r.Media), frameRate(r.Media), codecs, audio, subtitles, f.child(r, o, false))
 	}
 	if len(groups) == 0 {
 		one(video, r.Codec, "")

@@ -17,7 +17,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	if o.Keyframes && o.Protection != nil && o.Protection.Whole() {
 		return nil, packager.Errorf(packager.OutputFormatNotSupported, "there are no I-frame playlists with encryption=%s: no part of a segment can be decrypted alone", o.Protection.Name())
 	}
-	if f.ts {
+	if f.ts && r.Text == nil {
 		if _, err := r.TS(); err != nil {
 			return nil, err
 		}
@@ -41,11 +41,11 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	}
 	// A cut playlist counts its segments as the whole one does (observed).
 	sequence := r.Skip
-	if f.ts {
+	if f.ts && r.Text == nil {
 		sequence /= p.FragmentsPerTS
 	}
 	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-TARGETDURATION:%d\n", sequence, targetDuration(list, o.Keyframes))
-	if !f.ts {
+	if !f.ts && r.Text == nil {
 		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"Fragments(%s=i,format=%s%s)%s\"\n", r.Track.Name, f.name, o.Encryption(), queries(o.Query))
 	}
 	if f.ts || p.Start > 0 {

@@ -3,5 +3,5 @@
 // old clients, which lack the attribute r. ClientManifest is also the static
 // .ismc of an asset.
 //
-// Live manifests, protection headers and text are not written yet.
+// Live manifests are not written yet.
 package smooth

@@ -37,7 +37,7 @@ func (f flavour) manifest(p *packager.Presentation, o packager.Options) (*packag
 		}
 	}
 	written := 0
-	for _, t := range slices.Concat(p.Of(mp4.Audio), p.Of(mp4.Video)) {
+	for _, t := range slices.Concat(p.Of(mp4.Audio), p.Of(mp4.Video), p.Of(mp4.Text)) {
 		if f.streamIndex(&b, t, o) {
 			written++
 		}
@@ -68,10 +68,17 @@ func (f flavour) streamIndex(b *bytes.Buffer, t *packager.Track, o packager.Opti
 	fragments := t.Renditions[0].Fragments
 	fmt.Fprintf(b, "  <StreamIndex Chunks=\"%d\" Type=\"%s\" Url=\"QualityLevels({bitrate})/Fragments(%s={start time}%s)%s\" QualityLevels=\"%d\"",
 		len(fragments), t.Kind, t.Name, o.Encryption(), query, n)
+	if t.Kind == mp4.Text {
+		subtype := "SUBT"
+		if strings.Contains(t.Characteristics, "transcribes-spoken-dialog") {
+			subtype = "CAPT"
+		}
+		fmt.Fprintf(b, " Subtype=\"%s\"", subtype)
+	}
 	if t.Language != "" {
 		fmt.Fprintf(b, " Language=\"%s\"", escape(t.Language))
 	}
-	if t.Kind == mp4.Audio || t.Name != "video" {
+	if t.Kind != mp4.Video || t.Name != "video" {
 		fmt.Fprintf(b, " Name=\"%s\"", t.Name)
 	}
 	if t.Role != "" {
@@ -133,6 +140,10 @@ func qualityLevel(b *bytes.Buffer, r *packager.Rendition, index int) bool {
 		}
 		fmt.Fprintf(b, "    <QualityLevel Index=\"%d\" Bitrate=\"%d\" FourCC=\"%s\" MaxWidth=\"%d\" MaxHeight=\"%d\" CodecPrivateData=\"%s\"/>\n",
 			index, r.Bitrate, fourCC, m.Width, m.Height, private)
+		return true
+	}
+	if m.Kind == mp4.Text {
+		fmt.Fprintf(b, "    <QualityLevel Index=\"%d\" Bitrate=\"%d\" FourCC=\"TTML\" CodecPrivateData=\"\"/>\n", index, r.Bitrate)
 		return true
 	}
 	fourCC, tag, packet := "AACL", 255, 4

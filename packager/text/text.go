@@ -23,6 +23,7 @@ const (
 type Doc struct {
 	Codec    string // of its fragments: "wvtt" or "stpp"
 	Language string // as the file says, "" if it does not
+	Bytes    int64  // of the file
 
 	header string // WebVTT: style and region blocks
 	cues   []cue  // by start
@@ -40,11 +41,16 @@ type cue struct {
 // Parse reads a caption file. The error says what is wrong with the file, for a
 // person who may mend it.
 func Parse(b []byte) (*Doc, error) {
-	if len(b) > MaxSize {
+	size := int64(len(b))
+	if size > MaxSize {
 		return nil, errors.New("the file is too large for a text track")
 	}
 	if len(b) >= 8 && isMP4(string(b[4:8])) {
-		return parseMP4(b)
+		d, err := parseMP4(b)
+		if err == nil {
+			d.Bytes = size
+		}
+		return d, err
 	}
 	b, _, err := transform.Bytes(unicode.BOMOverride(unicode.UTF8.NewDecoder()), b)
 	if err != nil {
@@ -63,6 +69,7 @@ func Parse(b []byte) (*Doc, error) {
 		return nil, err
 	}
 	d.sort()
+	d.Bytes = size
 	return d, nil
 }
 
