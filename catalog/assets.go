@@ -29,7 +29,12 @@ var assets = table[ams.Asset]{
 			"createdBy": &a.CreatedBy, "lastModifiedBy": &a.LastModifiedBy,
 		}
 	},
-	walks: map[string]string{"name_key": "assets_name_created"},
+	indexes: map[string]map[string]string{
+		"name_key": {"name_key": "assets_by_name", "alternate_id": "assets_alternate_id"},
+		"created":  {"created": "assets_by_created", "alternate_id": "assets_alternate_id_created"},
+		"id":       {"id": "assets_by_id", "alternate_id": "assets_alternate_id"},
+		"label":    {"label": "assets_by_label", "alternate_id": "assets_alternate_id"},
+	},
 	fields: map[string]field{
 		"name":        {column: "name_key", kind: folded, ops: []filter.Op{filter.Eq, filter.Gt, filter.Lt, filter.Ge, filter.Le}, order: true},
 		"alternateid": {column: "alternate_id", kind: text, ops: equal},
@@ -40,7 +45,7 @@ var assets = table[ams.Asset]{
 	key: "Id",
 	properties: map[string]field{
 		"Id":                 {column: "id", kind: ident, prefix: assetPrefix},
-		"State":              {column: "options * 0", kind: number},
+		"State":              {column: "options * 0", kind: number, zero: true},
 		"Created":            {column: "created", kind: date},
 		"LastModified":       {column: "last_modified", kind: date},
 		"AlternateId":        {column: "alternate_id", kind: text},

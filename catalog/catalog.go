@@ -38,6 +38,7 @@ type DB struct {
 	changes atomic.Uint64
 	group   group
 	others  *others // nil: nobody else's changes are followed
+	fewRows int     // see search
 
 	telling   sync.Mutex // held from a commit that changed jobs until its watchers were told
 	watching  sync.Mutex
@@ -56,7 +57,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{seal: seal, now: c.Now}
+	db := &DB{seal: seal, now: c.Now, fewRows: fewRows}
 	if db.now == nil {
 		db.now = time.Now
 	}

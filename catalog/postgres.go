@@ -122,8 +122,7 @@ func (postgres) begin(ctx context.Context, tx *sql.Tx, alone bool) error {
 
 func (postgres) claiming() string { return " FOR UPDATE SKIP LOCKED" }
 
-// unindexed leaves it to the planner, which knows how much there is.
-func (postgres) unindexed(column string) string { return column }
+func (postgres) counts() bool { return true }
 
 // The codes are of PostgreSQL's appendix A.
 func code(err error) string {

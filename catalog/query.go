@@ -42,6 +42,7 @@ type field struct {
 	values []string    // enum: the values
 	prefix string      // ident: of the id
 	float  bool        // number: of a column with fractions
+	zero   bool        // number: always 0
 }
 
 type kind int
@@ -82,45 +83,50 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	if !ok || !order.order {
 		return nil, nil, "", ams.Invalidf("$orderby", "A list of %ss cannot be ordered by '%s'.", t.what, q.OrderBy)
 	}
-	index := ""
-	if q.Filter != nil {
-		c := compiler{what: t.what, fields: t.fields}
-		if err := c.logical(q.Filter); err != nil {
-			return nil, nil, "", err
-		}
-		if free, err := t.wide(tx, q.Filter, order, where+" AND "+c.sql.String(), append(args, c.args...)); err != nil {
-			return nil, nil, "", err
-		} else if free {
-			c = compiler{what: t.what, fields: t.fields, column: tx.db.dialect.unindexed}
-			if err := c.logical(q.Filter); err != nil {
-				return nil, nil, "", err
-			}
-			if name := t.walks[order.column]; name != "" {
-				index = "INDEXED BY " + name + " "
-			}
-		}
-		where += " AND " + c.sql.String()
-		args = append(args, c.args...)
+	top := q.Top
+	if top <= 0 || top > PageSize {
+		top = PageSize
 	}
 	way, than := "", ">"
 	if q.Desc {
 		way, than = " DESC", "<"
 	}
+	var after condition
 	if q.After != "" {
 		at, err := parseToken(q.After)
 		if err != nil || at.Order != name || at.Desc != q.Desc {
 			return nil, nil, "", ams.Invalidf("$skiptoken", "The $skiptoken does not belong to this list.")
 		}
-		where += fmt.Sprintf(" AND (%s, seq) %s (?, ?)", order.column, than)
+		after = condition{fmt.Sprintf("(%s, seq) %s (?, ?)", order.column, than), []any{at.Text, at.Seq}}
 		if order.kind == date {
-			args = append(args, at.Number, at.Seq)
-		} else {
-			args = append(args, at.Text, at.Seq)
+			after.args[0] = at.Number
 		}
 	}
-	top := q.Top
-	if top <= 0 || top > PageSize {
-		top = PageSize
+	by, index := order.column, ""
+	from := condition{where, args}
+	if q.Filter == nil {
+		from.and(after)
+	} else {
+		c := compiler{what: t.what, fields: t.fields}
+		match, err := c.part(q.Filter, nil)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		if t.indexes == nil || tx.db.dialect.counts() {
+			from.and(after)
+			from.and(match)
+		} else {
+			c.checked = true
+			p := plan{tx: tx, table: t.name, indexes: t.indexes, in: &c, order: by, desc: q.Desc, by: by + way + ", seq" + way,
+				top: top + 1, scope: from, after: after}
+			var bySeq bool
+			if from, index, bySeq, err = p.condition(q.Filter); err != nil {
+				return nil, nil, "", err
+			}
+			if bySeq {
+				by = "+" + by
+			}
+		}
 	}
 	var page []*T
 	var seqs, sizes []int64
@@ -131,7 +137,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 		}
 		page, seqs, sizes = append(page, v), append(seqs, seq), append(sizes, size)
 		return nil
-	}, fmt.Sprintf("%sWHERE %s ORDER BY %s%s, seq%s LIMIT %d", index, where, order.column, way, way, top+1), args...)
+	}, fmt.Sprintf("%s WHERE %s ORDER BY %s%s, seq%s LIMIT %d", index, from.sql, by, way, way, top+1), from.args...)
 	more := errors.Is(err, errFull)
 	if err != nil && !more {
 		return nil, nil, "", err
@@ -164,40 +170,6 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 	return page, seqs, next.String(), nil
 }
 
-// wide reports whether a filter by ranges of one property, in a list that has
-// another's order, lets so much through that it is cheaper to walk the order
-// and skip what does not match than to sort what does. SQLite does not count
-// before it plans, and always sorts.
-func (t *table[T]) wide(tx *Tx, e *filter.Expr, order field, where string, args []any) (bool, error) {
-	// A row costs about four times as much to sort as to skip: with a million
-	// rows neither takes 100 ms.
-	const many = 180_000
-	column, ok := t.rangeOf(e)
-	if !ok || column == order.column || tx.db.dialect.unindexed(column) == column {
-		return false, nil
-	}
-	var n int
-	err := tx.queryRow(fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s WHERE %s LIMIT %d) found", t.name, where, many), args...).Scan(&n)
-	return n == many, err
-}
-
-// rangeOf is the one column that all of e bounds from below or above.
-func (t *table[T]) rangeOf(e *filter.Expr) (column string, ok bool) {
-	switch e.Op {
-	case filter.And:
-		left, ok1 := t.rangeOf(e.Args[0])
-		right, ok2 := t.rangeOf(e.Args[1])
-		return left, ok1 && ok2 && left == right
-	case filter.Gt, filter.Ge, filter.Lt, filter.Le:
-		for _, x := range e.Args {
-			if x.Op == filter.Field {
-				return t.fields[fieldName(x.Name)].column, true
-			}
-		}
-	}
-	return "", false
-}
-
 // A token is a place in an order: just after the row of this value and seq.
 type token struct {
 	Order  string `json:"o"`
@@ -227,11 +199,12 @@ func fieldName(path string) string {
 
 // A compiler writes a filter as an SQL condition with parameters.
 type compiler struct {
-	what   string
-	fields map[string]field
-	column func(string) string // how to write a column; nil: as it is
-	sql    strings.Builder
-	args   []any
+	what    string
+	fields  map[string]field
+	indexed func(field, filter.Op) bool // whether SQLite may use an index for such a comparison; nil: always
+	sql     strings.Builder
+	args    []any
+	checked bool // the filter passed once: its parts may have operators that it may not
 }
 
 func (c *compiler) logical(e *filter.Expr) error {
@@ -287,20 +260,41 @@ func (c *compiler) comparison(e *filter.Expr) error {
 	if !ok {
 		return ams.Invalidf("$filter", "A list of %ss cannot be filtered by '%s'.", c.what, left.Name)
 	}
-	if !slices.Contains(f.ops, op) {
+	if !c.checked && !slices.Contains(f.ops, op) {
 		return ams.Invalidf("$filter", "The operator '%s' is not supported for '%s'.", op, left.Name)
 	}
 	v, err := f.value(right.Value)
 	if err != nil {
 		return ams.Invalidf("$filter", "'%s' cannot be compared with %s: %v.", left.Name, right, err)
 	}
-	column := f.column
-	if c.column != nil {
-		column = c.column(column)
+	if c.indexed != nil && !c.indexed(f, op) {
+		c.sql.WriteByte('+')
 	}
-	c.sql.WriteString(column + " " + sqlOps[op] + " ?")
+	c.sql.WriteString(f.column + " " + sqlOps[op] + " ?")
 	c.args = append(c.args, v)
 	return nil
+}
+
+// part is e as SQL.
+func (c *compiler) part(e *filter.Expr, indexed func(field, filter.Op) bool) (condition, error) {
+	p := compiler{what: c.what, fields: c.fields, checked: c.checked, indexed: indexed}
+	err := p.logical(e)
+	return condition{p.sql.String(), p.args}, err
+}
+
+func (c *compiler) property(e *filter.Expr) (field, bool) { return compared(e, c.fields, fieldName) }
+
+// compared is the field that e compares with a value.
+func compared(e *filter.Expr, fields map[string]field, name func(string) string) (field, bool) {
+	if len(e.Args) != 2 {
+		return field{}, false
+	}
+	f, value := e.Args[0], e.Args[1]
+	if f.Op == filter.Literal {
+		f, value = value, f
+	}
+	found, ok := fields[name(f.Name)]
+	return found, ok && f.Op == filter.Field && value.Op == filter.Literal
 }
 
 // value is a literal as the column of f stores it. null is what an absent

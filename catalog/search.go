@@ -34,17 +34,18 @@ type Found[T any] struct {
 // search returns what s selects of the rows that where selects. As in lists, a
 // page begins after the place in the order where the last one ended.
 func (t *table[T]) search(tx *Tx, s Search, where string, args ...any) (*Found[T], error) {
+	all := condition{where, slices.Clone(args)}
+	from, c := all, searcher{what: t.what, properties: t.properties}
 	if s.Filter != nil {
-		c := searcher{what: t.what, properties: t.properties}
-		if err := c.condition(s.Filter); err != nil {
+		match, err := c.part(s.Filter, nil)
+		if err != nil {
 			return nil, err
 		}
-		where += " AND " + c.sql.String()
-		args = append(slices.Clone(args), c.args...)
+		from.and(match)
 	}
 	found := new(Found[T])
 	if s.Count {
-		if err := tx.queryRow("SELECT COUNT(*) FROM "+t.name+" WHERE "+where, args...).Scan(&found.Count); err != nil {
+		if err := tx.queryRow("SELECT COUNT(*) FROM "+t.name+" WHERE "+from.sql, from.args...).Scan(&found.Count); err != nil {
 			return nil, err
 		}
 	}
@@ -56,22 +57,35 @@ func (t *table[T]) search(tx *Tx, s Search, where string, args ...any) (*Found[T
 	if err != nil {
 		return nil, err
 	}
+	var place condition
 	if s.After != "" {
 		at, err := parsePlace(orders, s.After)
 		if err != nil {
 			return nil, ams.Invalidf("$skiptoken", "The $skiptoken does not belong to this list.")
 		}
-		condition, values := after(orders, at)
-		where += " AND " + condition
-		args = append(slices.Clone(args), values...)
+		place.sql, place.args = after(orders, at)
+		from.and(place)
 	}
 	var terms []string
 	for _, o := range orders {
 		terms = append(terms, o.sql())
 	}
-	limit := fmt.Sprintf(" LIMIT %d", top+1)
+	limit, skip := fmt.Sprintf(" LIMIT %d", top+1), 0
 	if s.Skip > 0 && s.After == "" {
-		limit += fmt.Sprintf(" OFFSET %d", s.Skip)
+		skip = s.Skip
+		limit += fmt.Sprintf(" OFFSET %d", skip)
+	}
+	index := ""
+	if single := len(s.Orders) <= 1; single && s.Filter != nil && t.indexes[orders[0].column] != nil && !tx.db.dialect.counts() {
+		p := plan{tx: tx, table: t.name, indexes: t.indexes, in: &c, order: orders[0].column, desc: orders[0].desc, by: strings.Join(terms, ", "),
+			top: skip + top + 1, scope: all, after: place}
+		var bySeq bool
+		if from, index, bySeq, err = p.condition(s.Filter); err != nil {
+			return nil, err
+		}
+		if bySeq {
+			terms[0] = "+" + terms[0]
+		}
 	}
 	var last, sum int64
 	err = t.eachSize(tx, func(seq, size int64, v *T) error {
@@ -80,7 +94,7 @@ func (t *table[T]) search(tx *Tx, s Search, where string, args ...any) (*Found[T
 		}
 		found.Rows, last = append(found.Rows, v), seq
 		return nil
-	}, "WHERE "+where+" ORDER BY "+strings.Join(terms, ", ")+limit, args...)
+	}, index+" WHERE "+from.sql+" ORDER BY "+strings.Join(terms, ", ")+limit, from.args...)
 	if errors.Is(err, errFull) {
 		found.Next, err = t.place(tx, orders, last)
 	}
@@ -217,8 +231,22 @@ func value[T any](raw json.RawMessage) (v T, err error) { return v, json.Unmarsh
 type searcher struct {
 	what       string
 	properties map[string]field
+	indexed    func(field, filter.Op) bool // as a plan's language has it
 	sql        strings.Builder
 	args       []any
+}
+
+// part is e as SQL.
+func (c *searcher) part(e *filter.Expr, indexed func(field, filter.Op) bool) (condition, error) {
+	p := searcher{what: c.what, properties: c.properties, indexed: indexed}
+	err := p.condition(e)
+	return condition{p.sql.String(), p.args}, err
+}
+
+// property is a field whose column itself is compared: ranges of ids are not.
+func (c *searcher) property(e *filter.Expr) (field, bool) {
+	f, ok := compared(e, c.properties, func(name string) string { return name })
+	return f, ok && (f.kind != ident || e.Op == filter.Eq || e.Op == filter.Ne)
 }
 
 // An operand is a value in SQL, or still a literal.
@@ -303,7 +331,7 @@ func (c *searcher) compare(e *filter.Expr) error {
 	}
 	if right.literal && left.kind == ident && (op == filter.Eq || op == filter.Ne) {
 		if s, ok := right.value.(string); ok || right.value == nil {
-			c.sql.WriteString("(" + left.field.column + " " + sqlOps[op] + " ?)")
+			c.sql.WriteString("(" + c.column(left.field, op) + " " + sqlOps[op] + " ?)")
 			c.args = append(c.args, left.field.bare(s))
 			return nil
 		}
@@ -320,6 +348,9 @@ func (c *searcher) compare(e *filter.Expr) error {
 		return c.invalid("'%s' compares values of different types.", e)
 	}
 	c.sql.WriteString("(")
+	if left.sql == left.field.column {
+		left.sql = c.column(left.field, op)
+	}
 	c.write(operand{sql: left.sql, args: left.args})
 	c.sql.WriteString(" " + sqlOps[op] + " ")
 	if right.literal && left.kind != boolean {
@@ -328,6 +359,14 @@ func (c *searcher) compare(e *filter.Expr) error {
 	c.write(right)
 	c.sql.WriteString(")")
 	return nil
+}
+
+// column is the column of f as it is to be compared.
+func (c *searcher) column(f field, op filter.Op) string {
+	if c.indexed != nil && !c.indexed(f, op) {
+		return "+" + f.column
+	}
+	return f.column
 }
 
 // bare is the guid of an id of f; what is no such id is no guid either.

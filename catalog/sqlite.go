@@ -28,9 +28,8 @@ type dialect interface {
 	// claiming ends a SELECT of one row that the transaction is to take: rows
 	// that others are taking are passed over.
 	claiming() string
-	// unindexed is column as an expression that no index serves, where the
-	// planner needs telling; else column.
-	unindexed(column string) string
+	// counts reports whether the planner knows how much there is.
+	counts() bool
 	// duplicate reports whether err is the violation of a unique index.
 	duplicate(err error) bool
 	// conflict reports whether the transaction may succeed when run again.
@@ -88,7 +87,7 @@ func (sqlite) begin(context.Context, *sql.Tx, bool) error { return nil }
 
 func (sqlite) claiming() string { return "" }
 
-func (sqlite) unindexed(column string) string { return "+" + column }
+func (sqlite) counts() bool { return false }
 
 func (sqlite) conflict(error) bool { return false }
 

@@ -41,6 +41,15 @@ func TestSQLite(t *testing.T) {
 	})
 }
 
+// Every way to search, which else only many rows would need.
+func TestSearch(t *testing.T) {
+	catalogtest.Lists(t, func(t *testing.T, now func() time.Time) *catalog.DB {
+		db := open(t, filepath.Join(t.TempDir(), "openams.db"), now)
+		db.SearchAsIfLarge()
+		return db
+	})
+}
+
 func TestReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "50% of #1?", "open ams.db")
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {

@@ -23,7 +23,7 @@ type table[T any] struct {
 	rest    func(*T) map[string]any                     // pointers to the fields that the columns do not hold
 	fields  map[string]field                            // what $filter and $orderby may name, in lower case
 	below   func(*Tx, []int64) (map[int64]int64, error) // bytes of other tables' rows that a list reads too, by seq; may be nil
-	walks   map[string]string                           // by the column of an order: the index of SQLite that shows what to skip
+	indexes map[string]map[string]string                // of a large table in SQLite: by the column of an order, then by the column compared (plan.go)
 
 	properties map[string]field // what a Search may name, as the v2 API spells it
 	key        string           // the property that is unique in the lists of a Search

@@ -80,18 +80,21 @@ func (f *fixture) fill() {
 }
 
 func (f *fixture) list(noun, text string, q catalog.Query) ([]string, error) {
+	names, _, err := f.page(noun, text, q)
+	return names, err
+}
+
+func (f *fixture) page(noun, text string, q catalog.Query) (names []string, next string, err error) {
 	e, err := filter.Parse(text)
 	if err != nil {
 		f.Fatalf("%s: %v", text, err)
 	}
 	q.Filter = e
-	var names []string
-	err = f.db.View(f.Context(), func(tx *catalog.Tx) error {
-		var err error
-		names, _, err = listers[noun](tx, q)
+	err = f.db.View(f.Context(), func(tx *catalog.Tx) (err error) {
+		names, next, err = listers[noun](tx, q)
 		return err
 	})
-	return names, err
+	return names, next, err
 }
 
 func testFilters(f *fixture) {

@@ -18,10 +18,7 @@ import (
 // Run runs the suite. open gives each test a new, empty catalog whose clock
 // is now, and closes it when the test ends.
 func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB) {
-	for _, tt := range []struct {
-		name string
-		run  func(*fixture)
-	}{
+	run(t, open, []test{
 		{"RoundTrip", testRoundTrip},
 		{"Names", testNames},
 		{"Containers", testContainers},
@@ -32,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"FilterErrors", testFilterErrors},
 		{"Orders", testOrders},
 		{"PagesWhileChanging", testPagesWhileChanging},
+		{"RandomFilters", testRandomFilters},
 		{"LargePages", testLargePages},
 		{"Tokens", testTokens},
 		{"Search", testSearch},
@@ -48,7 +46,27 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"ContentKeys", testContentKeys},
 		{"EndedJobs", testEndedJobs},
 		{"Ingest", testIngest},
-	} {
+	})
+}
+
+// Lists runs the tests of lists alone.
+func Lists(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB) {
+	run(t, open, []test{
+		{"Filters", testFilters},
+		{"Orders", testOrders},
+		{"PagesWhileChanging", testPagesWhileChanging},
+		{"Search", testSearch},
+		{"RandomFilters", testRandomFilters},
+	})
+}
+
+type test struct {
+	name string
+	run  func(*fixture)
+}
+
+func run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB, tests []test) {
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fixture{T: t, now: time.Date(2024, 6, 1, 12, 0, 0, 123456700, time.UTC)}
 			f.db = open(t, func() time.Time { return f.now })
