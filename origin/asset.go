@@ -54,10 +54,15 @@ type presentation struct {
 	seen    atomic.Uint64 // the count of changes at that time
 }
 
-// A source is one version of a media file.
+// A source is one version of a media file, or of a folder that is read as one.
 type source struct {
 	version
-	size int64
+	size   int64
+	pieces []piece // of a folder of fragments; nil for a file
+}
+
+func fileOf(b *ams.Blob) source {
+	return source{version{b.StorageAccount, b.Container, b.Name, b.ETag}, b.Size, nil}
 }
 
 // titles makes presentations and keeps them.
@@ -182,20 +187,33 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 	withAudio(m, tracks, dir)
 	weight := int64(4096)
 	indexed := map[string]*mp4.Index{}
+	sum := sha256.New()
 	for _, src := range m.Sources() {
+		var s source
 		f := dir.source(src)
-		if f == nil {
+		if f != nil {
+			s = fileOf(f)
+		} else if s, f, err = t.folder(ctx, p.title, src); err != nil {
+			return 0, err
+		} else if f == nil {
 			return 0, errorf(packager.StorageResourceNotFound, "%s names %q, which is not in the asset", b.Name, src)
 		}
 		if indexed[f.Name] != nil {
 			continue
 		}
-		p.made = append(p.made, f)
-		p.files[f.Name] = source{version{f.StorageAccount, f.Container, f.Name, f.ETag}, f.Size}
-		index, size, err := t.indexes.load(ctx, f, dir.exact, p.title.nals)
+		if s.pieces == nil {
+			p.made = append(p.made, f)
+		} else {
+			fmt.Fprintf(sum, "%s\n%s\n", f.Name, f.ETag)
+			p.made = append(p.made, &ams.Blob{StorageAccount: f.StorageAccount, Container: f.Container, Name: s.pieces[0].name, ETag: s.pieces[0].etag, Size: s.pieces[0].end})
+			weight += 128 * int64(len(s.pieces))
+		}
+		p.files[f.Name] = s
+		index, size, err := t.indexes.load(ctx, s, f, dir.exact, p.title.nals)
 		if err != nil {
 			return 0, err
 		}
+		index.Pieces = s.recorded()
 		indexed[f.Name] = index
 		weight += size
 	}
@@ -213,7 +231,6 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 			weight += 128 * int64(len(r.Fragments))
 		}
 	}
-	sum := sha256.New()
 	io.WriteString(sum, p.title.tracks)
 	for _, b := range p.made {
 		fmt.Fprintf(sum, "%s\n%s\n%d\n", b.Name, b.ETag, b.Size)

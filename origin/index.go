@@ -47,11 +47,11 @@ type indexes struct {
 	bytes int64 // in dir; -1: not counted yet
 }
 
-// load returns the index of b and its length in bytes, nals with the maps of NAL
-// units. beside finds the other blobs of the container, nil where there is none.
-func (x *indexes) load(ctx context.Context, b *ams.Blob, beside func(name string) *ams.Blob, nals bool) (*mp4.Index, int64, error) {
+// load returns the index of s and its length in bytes, nals with the maps of NAL
+// units. b is its record; beside finds the other blobs of the container, nil where there is none.
+func (x *indexes) load(ctx context.Context, s source, b *ams.Blob, beside func(name string) *ams.Blob, nals bool) (*mp4.Index, int64, error) {
 	if nals {
-		return x.loadMapped(ctx, b, beside)
+		return x.loadMapped(ctx, s, b, beside)
 	}
 	stem := b.Name[:len(b.Name)-len(filepath.Ext(b.Name))]
 	for _, name := range []string{b.Name + indexSuffix, stem + indexSuffix} {
@@ -68,7 +68,7 @@ func (x *indexes) load(ctx context.Context, b *ams.Blob, beside func(name string
 			return index, size, nil
 		}
 	}
-	return x.build(ctx, b, path)
+	return x.build(ctx, s, b, path)
 }
 
 func (x *indexes) path(b *ams.Blob, suffix string) string {
@@ -88,7 +88,7 @@ func mapped(index *mp4.Index) bool {
 
 // loadMapped is load with maps of NAL units. They are made when a file is first
 // encrypted in part, which reads much of it, and are kept beside the indexes.
-func (x *indexes) loadMapped(ctx context.Context, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
+func (x *indexes) loadMapped(ctx context.Context, s source, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
 	path := ""
 	if x.dir != "" {
 		path = x.path(b, ".nal")
@@ -96,7 +96,7 @@ func (x *indexes) loadMapped(ctx context.Context, b *ams.Blob, beside func(name 
 			return index, size, nil
 		}
 	}
-	index, size, err := x.load(ctx, b, beside, false)
+	index, size, err := x.load(ctx, s, b, beside, false)
 	if err != nil || mapped(index) {
 		return index, size, err
 	}
@@ -106,11 +106,11 @@ func (x *indexes) loadMapped(ctx context.Context, b *ams.Blob, beside func(name 
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
 	}
-	f, err := x.files.acquire(ctx, version{b.StorageAccount, b.Container, b.Name, b.ETag})
+	f, err := x.files.openSource(ctx, s)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer x.files.release(f)
+	defer f.release()
 	start := time.Now()
 	if index, err = mp4.AddNALs(index, f); err != nil {
 		if e, ok := errors.AsType[*mp4.Error](err); ok {
@@ -184,20 +184,20 @@ func parseIndex(data []byte, size int64) (*mp4.Index, int64) {
 }
 
 // build reads the file's own tables. The result is kept under path, if any.
-func (x *indexes) build(ctx context.Context, b *ams.Blob, path string) (*mp4.Index, int64, error) {
+func (x *indexes) build(ctx context.Context, s source, b *ams.Blob, path string) (*mp4.Index, int64, error) {
 	select {
 	case x.slots <- struct{}{}:
 		defer func() { <-x.slots }()
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
 	}
-	f, err := x.files.acquire(ctx, version{b.StorageAccount, b.Container, b.Name, b.ETag})
+	f, err := x.files.openSource(ctx, s)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer x.files.release(f)
+	defer f.release()
 	start := time.Now()
-	index, err := mp4.BuildIndex(f, f.Size())
+	index, err := mp4.BuildIndex(f, s.size)
 	if err != nil {
 		if e, ok := errors.AsType[*mp4.Error](err); ok {
 			return nil, 0, errorf(packager.InputFormatNotSupported, "%s: %s", b.Name, strings.TrimPrefix(e.Error(), "mp4: "))

@@ -35,11 +35,17 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 	if s.Verbatim() {
 		// Before the answer begins, so that it can still be an error.
 		for i, x := range s.Extents {
-			if i > 0 && s.Extents[i-1].File == x.File {
+			if i > 0 && s.Extents[i-1].File == x.File && p.files[x.File].pieces == nil {
 				continue
 			}
-			if _, err := files.open(x.File); err != nil {
+			f, err := files.open(x.File)
+			if err != nil {
 				return err
+			}
+			if j, ok := f.(*joined); ok {
+				if err := j.ready(x.Offset, x.Length); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -104,11 +110,11 @@ type opened struct {
 	h     *Handler
 	ctx   context.Context
 	p     *presentation
-	files []*openFile
+	files []medium
 	names []string
 }
 
-func (o *opened) open(name string) (*openFile, error) {
+func (o *opened) open(name string) (medium, error) {
 	for i, n := range o.names {
 		if n == name {
 			return o.files[i], nil
@@ -118,7 +124,7 @@ func (o *opened) open(name string) (*openFile, error) {
 	if !ok {
 		return nil, fmt.Errorf("the packager asks for file %q", name)
 	}
-	f, err := o.h.files.acquire(o.ctx, v.version)
+	f, err := o.h.files.openSource(o.ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +137,7 @@ func (o *opened) at(name string) (io.ReaderAt, error) { return o.open(name) }
 
 func (o *opened) release() {
 	for _, f := range o.files {
-		o.h.files.release(f)
+		f.release()
 	}
 }
 

@@ -269,7 +269,7 @@ func (s *stage) refused(path string, status int, code string, words ...string) {
 	s.Helper()
 	res, body := s.do("GET", s.at(path))
 	if res.StatusCode != status || res.Header.Get("X-Ms-Error-Code") != code || !bytes.Contains(body, []byte("<Code>"+code+"</Code>")) {
-		s.Errorf("%s: %s: %s; want %d %s", path, res.Status, body, status, code)
+		s.Errorf("%s: %s: %.300s; want %d %s", path, res.Status, body, status, code)
 		return
 	}
 	for _, w := range words {

@@ -3,6 +3,7 @@ package packager
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -40,11 +41,16 @@ func New(m *ism.Manifest, files map[string]*mp4.Index) (*Presentation, error) {
 		if err := t.settle(); err != nil {
 			return nil, err
 		}
+	}
+	p.Start = p.Tracks[0].Renditions[0].Fragments[0].Start
+	end := uint64(0)
+	for _, t := range p.Tracks {
 		for _, r := range t.Renditions {
 			last := r.Fragments[len(r.Fragments)-1]
-			p.Duration = max(p.Duration, last.Start+last.Length)
+			p.Start, end = min(p.Start, r.Fragments[0].Start), max(end, last.Start+last.Length)
 		}
 	}
+	p.Duration = end - p.Start
 	return p, nil
 }
 
@@ -124,7 +130,12 @@ func (b *builder) add(s *ism.Stream) error {
 	if r.Bitrate == 0 {
 		r.Bitrate = max(1, int64(t.Bitrate))
 	}
-	if err := r.cut(); err != nil {
+	if x.Pieces != nil {
+		err = r.recorded(x.Pieces)
+	} else {
+		err = r.cut(t.Fragments(0), maxFragment)
+	}
+	if err != nil {
 		return err
 	}
 	if t.Kind == mp4.Video {
@@ -192,20 +203,42 @@ func (b *builder) track(s *ism.Stream, x *mp4.Index) (*mp4.Track, error) {
 	return nil, Errorf(MetadataNotFound, "%s: the server manifest says it has %s, the file has %s", s.Src, kind, strings.Join(has, ", "))
 }
 
-// cut sets the fragments of r.
-func (r *Rendition) cut() error {
-	media := r.Media.Fragments(0)
+// cut sets the fragments of r; none may last longer than most seconds, 0 for no
+// bound.
+func (r *Rendition) cut(media []mp4.Fragment, most int64) error {
 	if len(media) == 0 {
 		return Errorf(InputFormatNotSupported, "%s: track %d has no samples", r.File, r.Media.ID)
 	}
 	scale := r.Media.Timescale
 	r.Fragments = make([]Fragment, len(media))
 	for i, f := range media {
-		if f.Dur > maxFragment*int64(scale) {
+		if most > 0 && f.Dur > most*int64(scale) {
 			return Errorf(KeyFrameIntervalTooLarge, "%s: no key frame for %.1f seconds after second %.1f; a fragment may last 20 seconds", r.File, seconds(f.Dur, scale), seconds(f.Time, scale))
 		}
 		start := Ticks(f.Time, scale)
 		r.Fragments[i] = Fragment{f, start, Ticks(f.Time+f.Dur, scale) - start}
+	}
+	return nil
+}
+
+// recorded sets the fragments of r to those of a live archive, under their names.
+func (r *Rendition) recorded(pieces []mp4.Piece) error {
+	media, names := r.Media.Recorded(pieces)
+	if err := r.cut(media, 0); err != nil {
+		return err
+	}
+	r.archived = true
+	for k := range r.Fragments {
+		// A name counts decode time, or in units that are not those of manifests.
+		if off := int64(names[k] - r.Fragments[k].Start); max(off, -off) > Timescale {
+			return nil
+		}
+	}
+	for k := range r.Fragments {
+		f := &r.Fragments[k]
+		if f.Start = names[k]; k > 0 {
+			r.Fragments[k-1].Length = f.Start - r.Fragments[k-1].Start
+		}
 	}
 	return nil
 }
@@ -222,15 +255,89 @@ func (b *builder) videoTracks(p *Presentation) error {
 			i = len(p.Tracks)
 			p.Tracks = append(p.Tracks, &Track{Name: name, Kind: mp4.Video, Language: language(v)})
 		}
-		t := p.Tracks[i]
-		t.Renditions = append(t.Renditions, v.Rendition)
-		if first := t.Renditions[0]; first != v.Rendition {
-			if err := mp4.Misaligned(first.Media, v.Media, 0); err != nil {
-				return Errorf(KeyFrameIntervalTooLarge, "%s and %s are not aligned: %v", first.File, v.File, err)
-			}
+		p.Tracks[i].Renditions = append(p.Tracks[i].Renditions, v.Rendition)
+	}
+	for _, t := range p.Tracks {
+		if err := align(t.Renditions); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// align makes the fragments of all renditions of a video track begin at the same
+// times. Where those by the usual rule do not, they are cut anew at the key
+// frames that all renditions have.
+func align(list []*Rendition) error {
+	if list[0].archived {
+		return trim(list)
+	}
+	differ := misaligned(list)
+	if differ == nil {
+		return nil
+	}
+	media := make([]*mp4.Track, len(list))
+	end := seconds(list[0].Media.Duration(), list[0].Media.Timescale)
+	for i, r := range list {
+		media[i] = r.Media
+		if off := seconds(r.Media.Duration(), r.Media.Timescale) - end; max(off, -off) > 1 {
+			return differ // who switches would find nothing
+		}
+	}
+	firsts := mp4.Common(media, 0)
+	for i, r := range list {
+		if firsts == nil || r.cut(r.Media.FragmentsOf(firsts[i]), maxFragment) != nil {
+			return differ
+		}
+	}
+	return misaligned(list)
+}
+
+// trim leaves out what some renditions of a live archive have before or behind
+// the others. Between, each must have every fragment.
+func trim(list []*Rendition) error {
+	from, to := uint64(0), uint64(math.MaxUint64)
+	for _, r := range list {
+		from, to = max(from, r.Fragments[0].Start), min(to, r.Fragments[len(r.Fragments)-1].Start)
+	}
+	a := list[0]
+	for _, r := range list {
+		r.Fragments = slices.DeleteFunc(r.Fragments, func(f Fragment) bool { return f.Start < from || f.Start > to })
+		for k := range max(len(a.Fragments), len(r.Fragments)) {
+			if k >= len(a.Fragments) || k >= len(r.Fragments) || a.Fragments[k].Start != r.Fragments[k].Start {
+				at := a
+				if k >= len(a.Fragments) || k < len(r.Fragments) && r.Fragments[k].Start < a.Fragments[k].Start {
+					at = r
+				}
+				return Errorf(KeyFrameIntervalTooLarge, "%s and %s are not aligned: only %s has a fragment at %d (second %.1f of the recording)", a.File, r.File, at.File,
+					at.Fragments[k].Start, float64(at.Fragments[k].Start-at.Fragments[0].Start)/Timescale)
+			}
+		}
+		if len(r.Fragments) == 0 {
+			return Errorf(KeyFrameIntervalTooLarge, "%s and %s have no fragment in common", a.File, r.File)
+		}
+	}
+	return nil
+}
+
+// misaligned returns an error that names the first two files whose fragments
+// begin apart, and where.
+func misaligned(list []*Rendition) error {
+	a := list[0]
+	for _, b := range list[1:] {
+		if err := mp4.Misaligned(a.Media, b.Media, a.media(), b.media()); err != nil {
+			return Errorf(KeyFrameIntervalTooLarge, "%s and %s are not aligned: %v", a.File, b.File, err)
+		}
+	}
+	return nil
+}
+
+func (r *Rendition) media() []mp4.Fragment {
+	list := make([]mp4.Fragment, len(r.Fragments))
+	for i, f := range r.Fragments {
+		list[i] = f.Fragment
+	}
+	return list
 }
 
 // audioTracks makes a Track of each audio stream, but of streams with one

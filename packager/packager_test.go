@@ -98,6 +98,8 @@ func describe(p *packager.Presentation) string {
 func TestNewRefuses(t *testing.T) {
 	files := load(t, "ladder/v1.mp4", "ladder/a.mp4", "multi-audio/v.mp4")
 	files["slow.mp4"] = encode(t, "-f lavfi -i color=s=64x36:r=2:d=30 -c:v libx264 -preset ultrafast -g 100 -keyint_min 100")
+	files["five.mp4"] = encode(t, "-f lavfi -i color=s=64x36:r=2:d=30 -c:v libx264 -preset ultrafast -g 10 -keyint_min 10")
+	files["seven.mp4"] = encode(t, "-f lavfi -i color=s=64x36:r=2:d=30 -c:v libx264 -preset ultrafast -g 14 -keyint_min 14")
 	files["mpeg4.mp4"] = encode(t, "-f lavfi -i color=s=64x36:r=2:d=2 -c:v mpeg4")
 	files["mp3.mp4"] = encode(t, "-f lavfi -i sine=d=1 -c:a libmp3lame")
 	many := strings.Repeat(`<video src="v1.mp4"><param name="trackID" value="1"/></video>`, packager.MaxRenditions+1)
@@ -111,6 +113,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no audio in it", `<audio src="v1.mp4"/>`, packager.MetadataNotFound, "v1.mp4"},
 		{"text only", `<textstream src="en.vtt"/>`, packager.MetadataNotFound, "no video and no audio"},
 		{"not aligned", `<video src="v1.mp4"/><video src="v.mp4"/>`, packager.KeyFrameIntervalTooLarge, "v1.mp4 and v.mp4 are not aligned"},
+		{"no key frame in common", `<video src="five.mp4"/><video src="seven.mp4"/>`, packager.KeyFrameIntervalTooLarge, "five.mp4 and seven.mp4 are not aligned: fragment 2 starts at 10.000 s in one and at 7.000 s in the other"},
 		{"long GOP", `<video src="slow.mp4"/>`, packager.KeyFrameIntervalTooLarge, "slow.mp4: no key frame for 30.0 seconds after second 0.0"},
 		{"video codec", `<video src="mpeg4.mp4"/>`, packager.VideoEncodingNotSupported, `"mp4v"`},
 		{"audio codec", `<audio src="mp3.mp4"/>`, packager.AudioEncodingNotSupported, "mp3.mp4"},
@@ -119,6 +122,34 @@ func TestNewRefuses(t *testing.T) {
 		_, err := build(t, tt.ism, files)
 		if packager.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: error %q (%s), want %s and %q", tt.name, err, packager.CodeOf(err), tt.code, tt.says)
+		}
+	}
+}
+
+// TestMisaligned plays renditions whose GOPs have other lengths: they are cut
+// where all have a key frame.
+func TestMisaligned(t *testing.T) {
+	const source = "-f lavfi -i color=s=64x36:r=10:d=26 -c:v libx264 -preset ultrafast -bf 2 "
+	p, err := build(t, `<video src="two.mp4"/><video src="four.mp4"/><video src="all.mp4"/>`, map[string]*mp4.Index{
+		"two.mp4":  encode(t, source+"-g 20 -keyint_min 20"),
+		"four.mp4": encode(t, source+"-g 40 -keyint_min 40 -video_track_timescale 90000"),
+		"all.mp4":  encode(t, "-f lavfi -i color=s=64x36:r=10:d=26 -c:v libx264 -preset ultrafast -g 1"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.Tracks[0].Renditions {
+		var starts []uint64
+		samples := 0
+		for k, f := range r.Fragments {
+			starts = append(starts, f.Start/packager.Timescale)
+			samples += f.N
+			if !r.Media.Sample(f.First).Sync {
+				t.Errorf("%s: fragment %d begins with no key frame", r.File, k)
+			}
+		}
+		if d := cmp.Diff([]uint64{0, 8, 16, 24}, starts); d != "" || samples != 260 {
+			t.Errorf("%s: %d samples, fragments %s", r.File, samples, d)
 		}
 	}
 }

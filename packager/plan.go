@@ -91,11 +91,7 @@ func (r *Rendition) newFirsts() []uint32 {
 func (r *Rendition) TS() (*ts.Stream, error) { return r.ts() }
 
 func (r *Rendition) newTS() (*ts.Stream, error) {
-	fragments := make([]mp4.Fragment, len(r.Fragments))
-	for i, f := range r.Fragments {
-		fragments[i] = f.Fragment
-	}
-	s, err := ts.NewStream(r.Media, fragments)
+	s, err := ts.NewStream(r.Media, r.media())
 	if err != nil {
 		code := AudioEncodingNotSupported
 		if r.Media.Kind == mp4.Video {

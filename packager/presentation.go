@@ -20,7 +20,7 @@ const MaxRenditions = 64
 type Presentation struct {
 	Tracks   []*Track    // video first, then audio in the order of the .ism, then text as it was added
 	Text     []TextTrack // of the .ism: for whoever reads their files to add
-	Start    uint64      // of the first fragment that manifests offer, in Timescale; 0 but after a Cut
+	Start    uint64      // of the first fragment that manifests offer, in Timescale; nearly always 0 but in live archives and after a Cut
 	Duration uint64      // from Start to the end of the longest track, in Timescale
 	Live     bool        // more is to come
 
@@ -59,6 +59,8 @@ type Rendition struct {
 	Codec     string     // RFC 6381, lower case: avc1.64001f, mp4a.40.2
 	Fragments []Fragment // at least one; names and lengths are the same in all renditions of the Track
 	Skip      int        // fragments of the media before Fragments[0]; 0 but after a Cut
+
+	archived bool // the fragments are those of a live archive
 
 	// Made when first needed.
 	ts     func() (*ts.Stream, error)

@@ -132,6 +132,7 @@ func (p *prober) representation(s *stream, base *url.URL, path []*node, total fl
 		scale = 1
 	}
 	offset, _ := strconv.ParseFloat(t["presentationTimeOffset"], 64)
+	s.offset = offset / scale
 	fill := func(template string, number int64, time uint64) string {
 		text, err := expand(template, s.Name, s.Claimed, number, time)
 		if err != nil {

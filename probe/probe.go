@@ -181,6 +181,7 @@ type stream struct {
 	average   int64   // bit/s claimed as average; 0: nothing
 	target    float64 // HLS: target duration, seconds
 	buffer    float64 // DASH: minBufferTime, seconds
+	offset    float64 // DASH: presentationTimeOffset, seconds
 	width     int
 	height    int
 	iframes   bool

@@ -58,6 +58,113 @@ func (t *Track) Fragments(target time.Duration) []Fragment {
 	return t.cut(0, t.table.n, least)
 }
 
+// FragmentsOf cuts the track before each of the samples firsts, numbers that
+// ascend from 0: for tracks whose cuts are known from elsewhere.
+func (t *Track) FragmentsOf(firsts []int) []Fragment {
+	shift, sum := t.shift(), int64(0)
+	decode := shift + int64(t.FirstCTO)
+	var list []Fragment
+	for _, i := range firsts {
+		if i < 0 || i >= t.table.n || len(list) > 0 && i <= list[len(list)-1].First {
+			continue
+		}
+		c := t.table.from(i)
+		before := c.sum
+		c.next()
+		f := Fragment{First: i, Time: int64(c.last.DTS) + int64(c.last.CTO) + shift, Decode: int64(c.last.DTS) + decode}
+		if k := len(list) - 1; k >= 0 {
+			list[k].N = i - list[k].First
+			list[k].Dur = f.Time - list[k].Time
+			list[k].Bytes = before - sum
+		}
+		sum = before
+		list = append(list, f)
+	}
+	if len(list) > 0 {
+		last := &list[len(list)-1]
+		last.N = t.table.n - last.First
+		last.Bytes = t.table.sumBefore(t.table.n) - sum
+		last.Dur = t.pieceEnd(last.Time, t.table.n) - last.Time
+	}
+	return list
+}
+
+// Recorded cuts the track into the pieces that hold samples of it, and returns
+// the names of these beside.
+func (t *Track) Recorded(pieces []Piece) (list []Fragment, names []uint64) {
+	if t.table.n == 0 {
+		return nil, nil
+	}
+	var firsts []int
+	c := t.table.from(0)
+	for i := range t.table.n {
+		c.next()
+		at := -1
+		for at+1 < len(pieces) && pieces[at+1].Offset <= c.last.Offset {
+			at++
+		}
+		if at >= 0 {
+			firsts, names = append(firsts, i), append(names, pieces[at].Name)
+			pieces = pieces[at+1:]
+		}
+	}
+	return t.FragmentsOf(firsts), names
+}
+
+// Common cuts video tracks where all of them have a key frame at one
+// presentation time, by the rule of Fragments, and returns the first samples of
+// the fragments of each. The tracks need not have key frames elsewhere at the
+// same times.
+func Common(tracks []*Track, target time.Duration) [][]int {
+	if target <= 0 {
+		target = DefaultFragment
+	}
+	least := target.Seconds() - 0.001
+	type point struct {
+		sample int
+		at     float64 // seconds on the presentation clock
+	}
+	points := make([][]point, len(tracks))
+	tolerance := 0.0
+	for i, t := range tracks {
+		if t.table.n == 0 {
+			return nil
+		}
+		tolerance = max(tolerance, 1.001/float64(t.Timescale))
+		t.table.eachSync(func(p syncPoint) bool {
+			points[i] = append(points[i], point{p.sample, t.seconds(p.dts + p.cto - t.EditStart)})
+			return true
+		})
+	}
+	firsts := make([][]int, len(tracks))
+	for i := range firsts {
+		firsts[i] = []int{0}
+	}
+	last := tracks[0].seconds(tracks[0].shift() + tracks[0].firstDTS() + int64(tracks[0].FirstCTO) - tracks[0].Lead())
+candidates:
+	for _, p := range points[0] {
+		if p.sample == 0 || p.at-last < least {
+			continue
+		}
+		at := make([]int, len(tracks))
+		at[0] = p.sample
+		for i := 1; i < len(tracks); i++ {
+			for len(points[i]) > 0 && points[i][0].at < p.at-tolerance {
+				points[i] = points[i][1:]
+			}
+			if len(points[i]) == 0 || points[i][0].at > p.at+tolerance || points[i][0].sample == 0 {
+				continue candidates
+			}
+			at[i] = points[i][0].sample
+		}
+		for i := range tracks {
+			firsts[i] = append(firsts[i], at[i])
+		}
+		last = p.at
+	}
+	return firsts
+}
+
 // GOPs returns the groups of pictures in f, in the form of fragments: each
 // starts with a sync sample and holds the samples up to the next one. To list
 // those of the whole track, pass a Fragment of all its samples.
@@ -143,12 +250,11 @@ func (t *Track) Duration() int64 {
 	return end
 }
 
-// Misaligned compares the fragments of two video tracks, which may have
+// Misaligned compares the fragments fa and fb of two video tracks, which may have
 // different timescales, and describes the first difference: which fragment
 // starts where in each. It returns nil if players can switch between the
 // tracks at every fragment.
-func Misaligned(a, b *Track, target time.Duration) error {
-	fa, fb := a.Fragments(target), b.Fragments(target)
+func Misaligned(a, b *Track, fa, fb []Fragment) error {
 	for i := range min(len(fa), len(fb)) {
 		// One tick of the coarser timescale is rounding.
 		x, y := a.seconds(fa[i].Time-a.Lead()), b.seconds(fb[i].Time-b.Lead())

@@ -162,7 +162,7 @@ func TestMisaligned(t *testing.T) {
 		{track(25, 1, 400, 1, 161, 301), "fragment 2 starts at 6.000 s in one and at 6.400 s in the other"},
 		{track(25, 1, 300, 1, 151), "one has 3 fragments (16.000 s), the other 2 (12.000 s)"},
 	} {
-		if err := Misaligned(a, tt.b, 0); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+		if err := Misaligned(a, tt.b, a.Fragments(0), tt.b.Fragments(0)); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Misaligned = %v, want %q", err, tt.want)
 		}
 	}

@@ -45,7 +45,12 @@ func exercise(t *testing.T, x *Index) {
 		tr.AppendSamples(nil, 0, 1000)
 		for range tr.Subsamples(0, 1000) {
 		}
-		Misaligned(x.Tracks[0], tr, time.Second)
+		first := x.Tracks[0]
+		Misaligned(first, tr, first.Fragments(time.Second), tr.Fragments(time.Second))
+		tr.Recorded([]Piece{{0, 1}, {100, 2}, {1 << 40, 3}})
+		for i, firsts := range Common([]*Track{first, tr}, time.Second) {
+			[]*Track{first, tr}[i].FragmentsOf(firsts)
+		}
 	}
 }
 

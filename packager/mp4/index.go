@@ -27,6 +27,17 @@ func (k Kind) String() string {
 type Index struct {
 	Size   int64 // bytes of the file that the index was built from
 	Tracks []*Track
+
+	// Pieces are the fragments of the file where they were cut by who recorded
+	// it and have names that must stay: live archives. It is not persisted. nil:
+	// Track.Fragments says where to cut.
+	Pieces []Piece
+}
+
+// A Piece is a recorded fragment.
+type Piece struct {
+	Offset int64  // at which it begins in the file
+	Name   uint64 // the time that URLs know it by
 }
 
 // Track returns the track with the given id, or nil.

@@ -153,8 +153,14 @@ func (m *movie) parseTraf(traf box, moof int64, end *int64, pending map[*trak]*f
 // parseTfdt moves the decode time to where the fragment starts.
 func (m *movie) parseTfdt(t *trak, traf box, f *fragReader) error {
 	tfdt, err := traf.child("tfdt")
-	if err != nil || tfdt.typ == "" {
+	if err != nil {
 		return err
+	}
+	if tfdt.typ == "" {
+		// Fragments of Smooth Streaming say it in a box of their own.
+		if tfdt, err = traf.tfxd(); err != nil || tfdt.typ == "" {
+			return err
+		}
 	}
 	version, _, data, err := tfdt.full(4)
 	if err != nil {
@@ -168,7 +174,7 @@ func (m *movie) parseTfdt(t *trak, traf box, f *fragReader) error {
 		dts = be64(data)
 	}
 	switch {
-	case dts > 1<<53:
+	case dts > 1<<57: // in 1/10,000,000 s since 1970 it is 2018 at 1<<54
 		return tfdt.errorf(Malformed, "decode time %d", dts)
 	case t.build.n == 0 && !f.some:
 		t.build.dts = dts
@@ -181,6 +187,21 @@ func (m *movie) parseTfdt(t *trak, traf box, f *fragReader) error {
 	}
 	f.dts = dts
 	return nil
+}
+
+// tfxdID is the type of the uuid box that holds time and duration of a fragment
+// ([MS-SSTR] 2.2.4.4).
+const tfxdID = "\x6d\x1d\x9b\x05\x42\xd5\x44\xe6\x80\xe2\x14\x1d\xaf\xf7\x57\xb2"
+
+// tfxd returns the tfxd box in the form of a tfdt: they begin alike.
+func (b box) tfxd() (found box, err error) {
+	err = b.each(0, func(c box) error {
+		if c.typ == "uuid" && len(c.data) > 16 && string(c.data[:16]) == tfxdID && found.typ == "" {
+			found = box{"tfxd", c.off, c.head + 16, c.data[16:]}
+		}
+		return nil
+	})
+	return found, err
 }
 
 func (m *movie) parseTrun(t *trak, b box, f *fragReader, d trex, base int64, at *int64) error {

@@ -246,6 +246,22 @@ func (t *table) points(f func(syncPoint) bool) {
 	}
 }
 
+// eachSync is points for every table.
+func (t *table) eachSync(f func(syncPoint) bool) {
+	if !t.even || t.n == 0 {
+		t.points(f)
+		return
+	}
+	c := t.from(0)
+	for i := range t.n {
+		sum := c.sum
+		c.next()
+		if !f(syncPoint{i, int64(c.last.DTS), int64(c.last.CTO), sum}) {
+			return
+		}
+	}
+}
+
 // A builder makes a table from samples in decoding order.
 type builder struct {
 	table
