@@ -66,6 +66,7 @@ func entitySets(m *odata.Model) odata.Config {
 	registerEndpoints(&oc)
 	registerIngest(&oc)
 	registerJobs(&oc)
+	registerLocators(&oc)
 	return oc
 }
 
@@ -120,6 +121,8 @@ var nouns = map[string]string{
 	"Assets":             "assets/",
 	"Files":              "assets/",
 	"CreateFileInfos":    "assets/",
+	"AccessPolicies":     "streamingLocators/",
+	"Locators":           "streamingLocators/",
 	"Filters":            "accountFilters/",
 	"StreamingEndpoints": "streamingEndpoints/",
 	// Who may write assets may have them filled.
@@ -187,13 +190,15 @@ func fault(err error) *odata.Error {
 
 // The prefixes of ids.
 const (
-	assetID       = "nb:cid:UUID:" // of files too
-	endpointID    = "nb:oid:UUID:"
-	operationID   = "nb:opid:UUID:"
-	processorID   = "nb:mpid:UUID:"
-	manifestID    = "nb:mid:UUID:"
-	ingestAssetID = "nb:maid:UUID:"
-	ingestFileID  = "nb:mfid:UUID:"
+	accessPolicyID = "nb:pid:UUID:"
+	locatorID      = "nb:lid:UUID:"
+	assetID        = "nb:cid:UUID:" // of files too
+	endpointID     = "nb:oid:UUID:"
+	operationID    = "nb:opid:UUID:"
+	processorID    = "nb:mpid:UUID:"
+	manifestID     = "nb:mid:UUID:"
+	ingestAssetID  = "nb:maid:UUID:"
+	ingestFileID   = "nb:mfid:UUID:"
 )
 
 // guid is the guid of an id with a prefix; empty if it has another.

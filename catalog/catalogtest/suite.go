@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"Tokens", testTokens},
 		{"Search", testSearch},
 		{"AssetFiles", testAssetFiles},
+		{"V2Locators", testV2Locators},
 		{"Rollback", testRollback},
 		{"Jobs", testJobs},
 		{"CancelJob", testCancelJob},
