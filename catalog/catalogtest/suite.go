@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"CancelJob", testCancelJob},
 		{"Queue", testQueue},
 		{"TaskGraph", testTaskGraph},
+		{"JobsOfV2", testJobsOfV2},
 		{"Watch", testWatch},
 		{"Record", testRecord},
 		{"Events", testEvents},
