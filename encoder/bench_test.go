@@ -32,18 +32,18 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate720p"), Request{Source: info, Name: "film"})
+	plan, err := NewPlan(preset("H264MultipleBitrate720p"), One("film", info, Clip{}))
 	if err != nil {
 		b.Fatal(err)
 	}
 	var whole, bare cost
 	for b.Loop() {
 		whole.add(b, func() error {
-			src, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
+			media, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
 			if err != nil {
 				return err
 			}
-			_, err = Encode(b.Context(), tools, plan, []Source{src}, filepath.Join(b.TempDir(), "out"), nil)
+			_, err = Encode(b.Context(), tools, plan, media, filepath.Join(b.TempDir(), "out"), nil)
 			return err
 		})
 		bare.add(b, func() error { return exec.Command(tools.FFmpeg, bareArgs(plan, path, b.TempDir())...).Run() })
@@ -72,7 +72,7 @@ func bareArgs(p *Plan, in, dir string) []string {
 			"-b:v", fmt.Sprint(r.Bitrate), "-maxrate", fmt.Sprint(r.Bitrate), "-bufsize", fmt.Sprint(bufferWindow*r.Bitrate),
 			filepath.Join(dir, fmt.Sprintf("%d.mp4", i)))
 	}
-	return append(args, "-map", "0:a:0", "-c:a", "aac", "-b:a", fmt.Sprint(p.Audio.Tracks[0].Bitrate), filepath.Join(dir, "audio.mp4"))
+	return append(args, "-map", "0:a:0", "-c:a", "aac", "-b:a", fmt.Sprint(p.Audio[0].Tracks[0].Bitrate), filepath.Join(dir, "audio.mp4"))
 }
 
 // cost is time on the wall and of the processor, children included, in seconds.

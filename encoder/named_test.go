@@ -51,7 +51,7 @@ func TestNamedPlans(t *testing.T) {
 		for _, name := range names {
 			fmt.Fprintf(&got, "# %s\n", name)
 			for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov"} {
-				showPlan(t, &got, configured(t, processor, name), Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Name: source}, source)
+				showPlan(t, &got, configured(t, processor, name), One(source, readProbe(t, "testdata/probes/"+source+".json"), Clip{}), source)
 			}
 		}
 		golden(t, "testdata/plans/"+strings.ToLower(strings.ReplaceAll(processor, " ", "-"))+".txt", got.Bytes())

@@ -44,7 +44,7 @@ func TestPlans(t *testing.T) {
 			var got bytes.Buffer
 			for _, probe := range probes {
 				source := strings.TrimSuffix(filepath.Base(probe), ".json")
-				showPlan(t, &got, preset(name), Request{Source: readProbe(t, probe), Name: source}, source)
+				showPlan(t, &got, preset(name), One(source, readProbe(t, probe), Clip{}), source)
 			}
 			golden(t, filepath.Join("testdata/plans", name+".txt"), got.Bytes())
 		})
@@ -265,7 +265,7 @@ func TestPlanRefuses(t *testing.T) {
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "AACGoodQualityAudio", ams.ConfigurationUnsupported, "no audio"},
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "ContentAwareEncoding", ams.ConfigurationUnsupported, "ContentAwareEncoding"},
 	} {
-		_, err := NewPlan(preset(tt.preset), Request{Source: &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Name: "x"})
+		_, err := NewPlan(preset(tt.preset), One("x", &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Clip{}))
 		if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != tt.code || !strings.Contains(e.Message, tt.says) {
 			t.Errorf("%+v with %s: %v, want %s: %s", tt.stream, tt.preset, err, tt.code, tt.says)
 		}

@@ -20,9 +20,28 @@ type recipe struct {
 	formats   []format // nil: an MP4 for each layer, with all audio, under AMS's own names
 	audioFile bool     // the audio also comes as an MP4 of its own
 	filters   filters
+	overlays  []overlay
+	sources   []source // what plays one after another; nil: what the job's inputs say
+	silence   bool     // a source without audio gets silence
+	black     blackness
 	nameLimit int  // characters of {Basename}, 0 for the usual
 	v2        bool // files that describe outputs are XML
 }
+
+// A source is a part of what a v2 preset puts together.
+type source struct {
+	asset string // guid of an input asset
+	file  string // name of a file, or %n% for the n-th input asset; with neither, the first input
+	clip  Clip   // zero: that of the input
+}
+
+// blackness says which layers a source without video gets a black picture in.
+type blackness string
+
+const (
+	blackAll    blackness = "all"
+	blackBottom blackness = "bottom" // the last
+)
 
 // A copyMode is a CopyAllBitrate preset.
 type copyMode int
@@ -78,6 +97,7 @@ type sound struct {
 	channels int
 	rate     int    // Hz
 	bitrate  int    // bit/s
+	loudness bool   // brought to -23 LUFS (EBU R128)
 	asked    string // the codec or the HE-AAC profile that the preset names, if ffmpeg has none: AAC-LC is made instead
 }
 
