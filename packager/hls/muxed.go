@@ -116,6 +116,9 @@ func (f flavour) muxedMultivariant(p *packager.Presentation, o packager.Options)
 				all.peak, all.average, resolution(r.Media), codecs, f.child(r, o, false))
 		}
 	}
+	if refused != nil && variants == 0 {
+		return nil, packager.Errorf(packager.VideoEncodingNotSupported, "no video rendition can be carried in %s: %v", f.name, refused)
+	}
 	if f.audio != nil && (!o.NoAudioOnly || variants == 0) {
 		list, err := f.measured(p, f.audio, o, false)
 		if err != nil {
@@ -126,10 +129,7 @@ func (f flavour) muxedMultivariant(p *packager.Presentation, o packager.Options)
 		fmt.Fprintf(&b, "#EXT-X-STREAM-INF:PROGRAM-ID=1,BANDWIDTH=%d,AVERAGE-BANDWIDTH=%d,CODECS=\"%s\"\n%s\n", all.peak, all.average, f.audio.Codec, f.child(f.audio, o, false))
 	}
 	if variants == 0 {
-		if refused == nil {
-			refused = packager.Errorf(packager.AudioEncodingNotSupported, "no audio track can be carried in %s", f.name)
-		}
-		return nil, refused
+		return nil, packager.Errorf(packager.AudioEncodingNotSupported, "no audio track can be carried in %s", f.name)
 	}
 	return &packager.Document{ContentType: packager.TypeHLS, Body: b.Bytes()}, nil
 }
