@@ -144,9 +144,13 @@ func (p *Plan) assemble(r *recipe) {
 			}
 		default:
 			for _, part := range video {
-				file(append([]string{part}, audio...)...)
+				if r.apart {
+					file(part)
+				} else {
+					file(append([]string{part}, audio...)...)
+				}
 			}
-			if r.audioFile {
+			if r.audioFile || r.apart {
 				for _, part := range audio {
 					file(part)
 				}

@@ -507,7 +507,11 @@ func (p *Plan) dress(r *recipe, q *Request, takes []take, whens []timing) error 
 			v.rung(layer{codec: r.auto, interval: gopTime, bitrate: bitrate, coding: Coding{BFrames: 3, References: 3}}, b.width, b.height, nil)
 		}
 	}
-	for _, l := range r.layers {
+	layers := r.layers
+	if r.aware != nil {
+		layers = r.aware.layers(q.Title, w, h, v.Rate.Float(), bitrate)
+	}
+	for _, l := range layers {
 		width, height, pad := l.fit(w, h)
 		v.rung(l, width, height, pad)
 	}

@@ -9,9 +9,10 @@ import (
 // A recipe is a preset of any kind and either API in the one form that NewPlan
 // works from.
 type recipe struct {
-	name      string  // for messages
-	auto      string  // "h264", "hevc": the layers come from the source, by autoRungs
-	layers    []layer // best first
+	name      string     // for messages
+	auto      string     // "h264", "hevc": the layers come from the source, by autoRungs
+	aware     *awareness // the layers come from what Analyse measured
+	layers    []layer    // best first
 	copyVideo bool
 	sounds    []sound // encodes of the audio
 	copyAudio bool
@@ -19,6 +20,7 @@ type recipe struct {
 	images    []image
 	formats   []format // nil: an MP4 for each layer, with all audio, under AMS's own names
 	audioFile bool     // the audio also comes as an MP4 of its own
+	apart     bool     // each file has one track
 	filters   filters
 	overlays  []overlay
 	sources   []source // what plays one after another; nil: what the job's inputs say
@@ -54,7 +56,7 @@ const (
 
 // picture reports whether the recipe makes anything of the source's picture.
 func (r *recipe) picture() bool {
-	return r.auto != "" || r.layers != nil || r.copyVideo || r.images != nil
+	return r.auto != "" || r.aware != nil || r.layers != nil || r.copyVideo || r.images != nil
 }
 
 // sound reports whether the recipe makes anything of the source's sound.
@@ -184,7 +186,7 @@ var (
 // and metadata show the audio inside every file too. Both are done: a rung
 // downloaded alone has its sound.
 //
-// The content-aware presets are missing.
+// The content-aware presets are contentAware's.
 func builtIn(name string) (*recipe, bool) {
 	r := &recipe{name: name, sounds: stereo(128_000)}
 	switch name {

@@ -15,6 +15,7 @@ import (
 type Request struct {
 	Feeds    []Feed // the inputs of the job, in its order
 	Sequence bool   // they play one after another; else one of them is encoded
+	Title    *Title // what Analyse measured, nil for presets that need no analysis
 }
 
 // A Feed is one input of a job: the files of an asset or a URL.

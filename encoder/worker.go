@@ -182,6 +182,9 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
+	if request.Title, err = Analyse(ctx, w.c.Tools, task.Preset, request, filepath.Join(dir, "samples")); err != nil {
+		return nil, err
+	}
 	plan, err := NewPlan(task.Preset, request)
 	if err != nil {
 		return nil, err
