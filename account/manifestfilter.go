@@ -95,6 +95,29 @@ func (a *Account) Filters(ctx context.Context, asset string, q catalog.Query) (f
 	return fs, next, err
 }
 
+// FindAssetFilters searches the filters of all assets. assets are the guids of
+// theirs by the names that the filters have.
+func (a *Account) FindAssetFilters(ctx context.Context, s catalog.Search) (found *catalog.Found[ams.ManifestFilter], assets map[string]string, err error) {
+	assets = map[string]string{}
+	err = a.s.Catalog.View(ctx, func(tx *catalog.Tx) error {
+		if found, err = tx.FindAssetFilters(a.ID, s); err != nil {
+			return err
+		}
+		for _, f := range found.Rows {
+			if assets[f.Asset] != "" {
+				continue
+			}
+			asset, err := tx.Asset(a.ID, f.Asset)
+			if err != nil {
+				return err
+			}
+			assets[f.Asset] = asset.ID
+		}
+		return nil
+	})
+	return found, assets, err
+}
+
 // DeleteFilter deletes a filter, and reports whether there was one. Locators
 // that name it stay, and fail to stream until it is back.
 func (a *Account) DeleteFilter(ctx context.Context, asset, name string) (existed bool, err error) {

@@ -59,11 +59,10 @@ type Config struct {
 // concurrently.
 type Server struct {
 	Config
-	operations     sync.WaitGroup // those that outlive their request
-	first          string         // name of the first account; set by EnsureFirst
-	assets, jobs   tally
-	uploads        arrivals // to ingest manifests
-	accessPolicies tally
+	operations   sync.WaitGroup // those that outlive their request
+	first        string         // name of the first account; set by EnsureFirst
+	assets, jobs tally
+	uploads      arrivals // to ingest manifests
 }
 
 // New makes a Server. It touches nothing.
@@ -87,8 +86,7 @@ func New(c Config) *Server {
 		assets: tally{of: map[string]counted{}, count: (*catalog.Tx).CountAssets},
 		jobs:   tally{of: map[string]counted{}, count: (*catalog.Tx).CountJobs},
 
-		uploads:        arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
-		accessPolicies: tally{of: map[string]counted{}, count: (*catalog.Tx).CountLocatorPolicies},
+		uploads: arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
 	}
 }
 

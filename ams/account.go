@@ -16,6 +16,8 @@ type Account struct {
 	Tags           map[string]string
 	Storage        []AccountStorage // one Primary, any number of Secondary
 	Settings       AccountSettings
+	Units          ReservedUnits
+	Monitoring     []MonitoringConfiguration
 	PrivateLinks   []PrivateLink
 	Created        time.Time
 	LastModified   time.Time
@@ -74,4 +76,42 @@ type StorageAccount struct {
 	Name    string
 	Keys    [2][]byte // 64 random bytes each; encrypted at rest
 	Created time.Time
+}
+
+// ReservedUnits are the encoding units that a client of v2 reserved: kept, no
+// effect. How many tasks run at once is for who runs the server to say.
+type ReservedUnits struct {
+	Type  int `json:"type"` // 0: S1, 1: S2, 2: S3
+	Count int `json:"count"`
+}
+
+// MaxReservedUnits is how many units an account may reserve (documented).
+const MaxReservedUnits = 25
+
+// Validate reports the first rule that u breaks, as an Invalid error.
+func (u ReservedUnits) Validate() error {
+	switch {
+	case u.Type < 0 || u.Type > 2:
+		return Invalidf("ReservedUnitType", "ReservedUnitType must be 0, 1 or 2.")
+	case u.Count < 0 || u.Count > MaxReservedUnits:
+		return Invalidf("CurrentReservedUnits", "CurrentReservedUnits must be 0 to %d.", MaxReservedUnits)
+	}
+	return nil
+}
+
+// A MonitoringConfiguration asks for telemetry in tables of a storage account
+// (v2): kept, no effect, for this server has no tables. Its metrics are at
+// /metrics.
+type MonitoringConfiguration struct {
+	ID           string // guid
+	Endpoint     string // v2 id of a notification endpoint
+	Settings     []MonitoringSetting
+	Created      time.Time
+	LastModified time.Time
+}
+
+// A MonitoringSetting is how much a component tells.
+type MonitoringSetting struct {
+	Component string `json:"component"`
+	Level     string `json:"level"`
 }

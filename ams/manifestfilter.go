@@ -36,6 +36,10 @@ type TimeRange struct {
 	ForceEndTime *bool  `json:"forceEndTimestamp,omitempty"`          // live only: End ends it for good
 }
 
+// FilterIDMark stands in the v2 id of an asset's filter, between the id of the
+// asset and the name.
+const FilterIDMark = "__###__"
+
 // DefaultTimescale is the timescale of filters that name none (documented).
 const DefaultTimescale = 10_000_000
 

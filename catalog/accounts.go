@@ -20,7 +20,7 @@ var accounts = table[ams.Account]{
 	rest: func(a *ams.Account) map[string]any {
 		return map[string]any{
 			"location": &a.Location, "tags": &a.Tags, "storage": &a.Storage,
-			"settings": &a.Settings, "privateLinks": &a.PrivateLinks,
+			"settings": &a.Settings, "privateLinks": &a.PrivateLinks, "units": &a.Units, "monitoring": &a.Monitoring,
 			"createdBy": &a.CreatedBy, "lastModifiedBy": &a.LastModifiedBy,
 		}
 	},
@@ -63,10 +63,6 @@ func (tx *Tx) UpdateAccount(a *ams.Account) error {
 // apart.
 func (tx *Tx) DeleteAccount(id string) error {
 	if _, err := policies.delete(tx, "account = ?", id); err != nil {
-		return err
-	}
-	// What is on its way to notification endpoints goes with them.
-	if _, err := eventTargets.delete(tx, "name >= ? AND name < ?", EndpointTarget(id, ""), "v2:"+id+";"); err != nil {
 		return err
 	}
 	return accounts.deleteOne(tx, "id = ?", id)

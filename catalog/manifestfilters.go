@@ -22,7 +22,16 @@ var manifestFilters = table[ams.ManifestFilter]{
 	fields: map[string]field{
 		"name": {column: "name_key", kind: folded, ops: all, order: true},
 	},
+	key: "Id",
+	properties: map[string]field{ // of the filters of assets
+		"Id":            {column: "('" + assetPrefix + "' || " + filterAsset + " || '" + ams.FilterIDMark + "' || name)", kind: text},
+		"ParentAssetId": {column: filterAsset, kind: ident, prefix: assetPrefix},
+		"Name":          {column: "name", kind: text},
+	},
 }
+
+// filterAsset is the guid of the asset of a filter, in SQL.
+const filterAsset = "(SELECT a.id FROM assets a WHERE a.account = manifest_filters.account AND a.name_key = manifest_filters.asset_key)"
 
 const oneOfAsset = "account = ? AND asset_key = ? AND name_key = ?"
 
@@ -36,6 +45,11 @@ func (tx *Tx) ManifestFilter(account, asset, name string) (*ams.ManifestFilter, 
 // is empty.
 func (tx *Tx) ManifestFilters(account, asset string, q Query) ([]*ams.ManifestFilter, string, error) {
 	return manifestFilters.list(tx, q, "account = ? AND asset_key = ?", account, fold(asset))
+}
+
+// FindAssetFilters searches the filters of all assets of an account.
+func (tx *Tx) FindAssetFilters(account string, s Search) (*Found[ams.ManifestFilter], error) {
+	return manifestFilters.search(tx, s, "account = ? AND asset_key <> ''", account)
 }
 
 // CountManifestFilters is how many filters an asset has, or the account when

@@ -20,13 +20,15 @@ const (
 	coverageEnd   = "<!-- end of v2 -->\n"
 )
 
-// TestCoverage compares the sets that are served with docs/coverage.md.
+// TestCoverage compares the sets and functions that are served with
+// docs/coverage.md.
 func TestCoverage(t *testing.T) {
 	all, err := odata.ParseModel(model)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sets := entitySets(all).Sets
+	oc := entitySets(all)
+	sets := oc.Sets
 	var b strings.Builder
 	b.WriteString("| entity set | |\n|---|---|\n")
 	served := 0
@@ -38,7 +40,17 @@ func TestCoverage(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", s.Name, state)
 	}
-	want := coverageBegin + fmt.Sprintf("%d of %d entity sets.\n\n", served, len(all.Sets)) + b.String() + coverageEnd
+	b.WriteString("\n| function or action | |\n|---|---|\n")
+	calls := 0
+	for _, f := range all.Functions {
+		state := "not yet"
+		if oc.Calls[f.ID()] != nil {
+			state = "yes"
+			calls++
+		}
+		fmt.Fprintf(&b, "| %s %s | %s |\n", f.Method, f.ID(), state)
+	}
+	want := coverageBegin + fmt.Sprintf("%d of %d entity sets, %d of %d functions and actions.\n\n", served, len(all.Sets), calls, len(all.Functions)) + b.String() + coverageEnd
 	page, err := os.ReadFile(coverage)
 	if err != nil {
 		t.Fatal(err)

@@ -4,13 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/restv2/odata"
 )
 
-// filters serves the Filters set: those of the account.
+// filters serves the Filters set: those of the account, which are few.
 type filters struct{}
 
 func (filters) Get(ctx context.Context, key string) (odata.Entity, error) {
@@ -39,8 +40,17 @@ func (filters) Query(ctx context.Context, q *odata.Query) (*odata.Page, error) {
 }
 
 func (filters) Create(ctx context.Context, in *odata.Insert) (*odata.Result, error) {
+	made, err := createFilter(ctx, "", in)
+	if err != nil {
+		return nil, err
+	}
+	return &odata.Result{Entity: filterEntity(made)}, nil
+}
+
+// createFilter makes a filter of the asset, or of the account.
+func createFilter(ctx context.Context, asset string, in *odata.Insert) (*ams.ManifestFilter, error) {
 	name, _ := in.Values["Name"].(string)
-	switch _, err := of(ctx).Filter(ctx, "", name); {
+	switch _, err := of(ctx).Filter(ctx, asset, name); {
 	case err == nil: // account would take it as an update
 		return nil, odata.Errorf(http.StatusConflict, "A filter named '%s' exists already.", name)
 	case ams.CodeOf(err) != ams.NotFound:
@@ -48,11 +58,8 @@ func (filters) Create(ctx context.Context, in *odata.Insert) (*odata.Result, err
 	}
 	f := ams.ManifestFilter{Name: name}
 	applyFilter(&f, in.Values)
-	made, _, err := of(ctx).CreateOrUpdateFilter(ctx, "", f)
-	if err != nil {
-		return nil, err
-	}
-	return &odata.Result{Entity: filterEntity(made)}, nil
+	made, _, err := of(ctx).CreateOrUpdateFilter(ctx, asset, f)
+	return made, err
 }
 
 func (filters) Update(ctx context.Context, key string, change odata.Entity) (*odata.Result, error) {
@@ -69,6 +76,80 @@ func (filters) Delete(ctx context.Context, key string, _ url.Values) (*odata.Res
 		err = odata.NotFound("Filters")
 	}
 	return nil, err
+}
+
+// assetFilters serves the AssetFilters set.
+type assetFilters struct{}
+
+// assetFilter finds the asset and the name that the key of a filter has.
+func assetFilter(ctx context.Context, key string) (a *ams.Asset, name string, err error) {
+	id, name, ok := strings.Cut(key, ams.FilterIDMark)
+	if !ok {
+		return nil, "", odata.NotFound("AssetFilters")
+	}
+	a, err = asset(ctx, id)
+	return a, name, err
+}
+
+func (assetFilters) Get(ctx context.Context, key string) (odata.Entity, error) {
+	a, name, err := assetFilter(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := of(ctx).Filter(ctx, a.Name, name)
+	if err != nil {
+		return nil, err
+	}
+	return assetFilterEntity(f, a.ID), nil
+}
+
+func (assetFilters) Query(ctx context.Context, q *odata.Query) (*odata.Page, error) {
+	found, assets, err := of(ctx).FindAssetFilters(ctx, search(q))
+	return page(found, err, func(f *ams.ManifestFilter) odata.Entity { return assetFilterEntity(f, assets[f.Asset]) })
+}
+
+func (assetFilters) Create(ctx context.Context, in *odata.Insert) (*odata.Result, error) {
+	parent, _ := in.Values["ParentAssetId"].(string)
+	a, err := asset(ctx, parent)
+	if err != nil {
+		return nil, err
+	}
+	made, err := createFilter(ctx, a.Name, in)
+	if err != nil {
+		return nil, err
+	}
+	return &odata.Result{Entity: assetFilterEntity(made, a.ID)}, nil
+}
+
+func (assetFilters) Update(ctx context.Context, key string, change odata.Entity) (*odata.Result, error) {
+	a, name, err := assetFilter(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	_, err = of(ctx).UpdateFilter(ctx, a.Name, name, func(f *ams.ManifestFilter) error {
+		applyFilter(f, change)
+		return nil
+	})
+	return nil, err
+}
+
+func (assetFilters) Delete(ctx context.Context, key string, _ url.Values) (*odata.Result, error) {
+	a, name, err := assetFilter(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	existed, err := of(ctx).DeleteFilter(ctx, a.Name, name)
+	if err == nil && !existed {
+		err = odata.NotFound("AssetFilters")
+	}
+	return nil, err
+}
+
+func assetFilterEntity(f *ams.ManifestFilter, asset string) odata.Entity {
+	out := filterEntity(f)
+	out["ParentAssetId"] = assetID + asset
+	out["Id"] = assetID + asset + ams.FilterIDMark + f.Name
+	return out
 }
 
 func filterEntity(f *ams.ManifestFilter) odata.Entity {

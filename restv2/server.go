@@ -57,6 +57,7 @@ func entitySets(m *odata.Model) odata.Config {
 	oc := odata.Config{Model: m, Fault: fault, Allow: allow,
 		Sets: map[string]odata.Reader{
 			"Filters":         filters{},
+			"AssetFilters":    assetFilters{},
 			"MediaProcessors": mediaProcessors{},
 			"Operations":      operations{},
 			"StorageAccounts": storageAccounts{},
@@ -66,7 +67,7 @@ func entitySets(m *odata.Model) odata.Config {
 	registerEndpoints(&oc)
 	registerIngest(&oc)
 	registerJobs(&oc)
-	registerLocators(&oc)
+	registerSettings(&oc)
 	return oc
 }
 
@@ -121,15 +122,15 @@ var nouns = map[string]string{
 	"Assets":             "assets/",
 	"Files":              "assets/",
 	"CreateFileInfos":    "assets/",
-	"AccessPolicies":     "streamingLocators/",
-	"Locators":           "streamingLocators/",
 	"Filters":            "accountFilters/",
+	"AssetFilters":       "assets/assetFilters/",
 	"StreamingEndpoints": "streamingEndpoints/",
+	"Operations":         "streamingEndpointOperations/",
+
 	// Who may write assets may have them filled.
 	"IngestManifests":      "assets/",
 	"IngestManifestAssets": "assets/",
 	"IngestManifestFiles":  "assets/",
-	"Operations":           "streamingEndpointOperations/",
 
 	"Jobs":                  "transforms/jobs/",
 	"CancelJob":             "transforms/jobs/",
@@ -190,15 +191,14 @@ func fault(err error) *odata.Error {
 
 // The prefixes of ids.
 const (
-	accessPolicyID = "nb:pid:UUID:"
-	locatorID      = "nb:lid:UUID:"
-	assetID        = "nb:cid:UUID:" // of files too
-	endpointID     = "nb:oid:UUID:"
-	operationID    = "nb:opid:UUID:"
-	processorID    = "nb:mpid:UUID:"
-	manifestID     = "nb:mid:UUID:"
-	ingestAssetID  = "nb:maid:UUID:"
-	ingestFileID   = "nb:mfid:UUID:"
+	assetID       = "nb:cid:UUID:" // of files too
+	endpointID    = "nb:oid:UUID:"
+	operationID   = "nb:opid:UUID:"
+	processorID   = "nb:mpid:UUID:"
+	monitoringID  = "nb:mcid:UUID:"
+	manifestID    = "nb:mid:UUID:"
+	ingestAssetID = "nb:maid:UUID:"
+	ingestFileID  = "nb:mfid:UUID:"
 )
 
 // guid is the guid of an id with a prefix; empty if it has another.

@@ -359,7 +359,7 @@ func TestServedAlone(t *testing.T) {
 // The declared model has all that AMS had.
 func TestModel(t *testing.T) {
 	m := model(t)
-	if len(m.Sets) != 26 || len(m.Types) != 28 {
+	if len(m.Sets) != 26 || len(m.Types) != 29 {
 		t.Errorf("%d sets, %d types", len(m.Sets), len(m.Types))
 	}
 	for _, bad := range []string{``, `{"sets":[{"name":"A"}]}`,
