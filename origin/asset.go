@@ -47,6 +47,7 @@ type presentation struct {
 	tag     string            // names the versions of all files: the stem of entity tags
 	files   map[string]source // by the names that the packager uses
 	made    []*ams.Blob       // all blobs that it was made of
+	bare    []string          // the files of a title without a server manifest; nil for others
 	failed  error             // these versions of the files make no presentation
 
 	gone    atomic.Bool   // replaced by another version
@@ -140,6 +141,12 @@ func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
 			return false, err
 		}
 	}
+	if p.bare != nil {
+		dir, err := t.list(ctx, p.title)
+		if err != nil || !slices.Equal(p.bare, ism.Bare(p.title.name, dir.names)) {
+			return false, err
+		}
+	}
 	p.seen.Store(count)
 	return true, nil
 }
@@ -159,15 +166,15 @@ func (t *titles) load(ctx context.Context, key title, tracks []*ams.Track) (*pre
 	}
 	b := dir.find(key.name)
 	if b == nil {
-		return nil, 0, packager.MissingManifest(key.name, dir.names)
-	}
-	if b.Name != key.name {
+		if p.bare = ism.Bare(key.name, dir.names); p.bare == nil {
+			return nil, 0, packager.MissingManifest(key.name, dir.names)
+		}
+	} else if b.Name != key.name {
 		exact := key
 		exact.name = b.Name
 		p, err := t.cache.get(exact, func() (*presentation, int64, error) { return t.load(ctx, exact, tracks) })
 		return p, aliasWeight, err
 	}
-	p.made = append(p.made, b)
 	weight, err := t.compose(ctx, p, dir, b, tracks)
 	if code := packager.CodeOf(err); code != "" && code != packager.StorageResourceNotFound {
 		// The same files will fail again, and anybody may ask: do not read them
@@ -178,28 +185,26 @@ func (t *titles) load(ctx context.Context, key title, tracks []*ams.Track) (*pre
 	return p, weight, err
 }
 
-// compose fills p with what the server manifest b says, and returns its weight.
+// compose fills p with what the server manifest b says, nil for a title of files
+// alone, and returns its weight.
 func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *ams.Blob, tracks []*ams.Track) (int64, error) {
-	m, err := t.manifest(ctx, b)
-	if err != nil {
-		return 0, err
-	}
-	withAudio(m, tracks, dir)
 	weight := int64(4096)
 	indexed := map[string]*mp4.Index{}
 	sum := sha256.New()
-	for _, src := range m.Sources() {
-		var s source
+	// read indexes what the src of a stream means.
+	read := func(src string) error {
 		f := dir.source(src)
+		var s source
+		var err error
 		if f != nil {
 			s = fileOf(f)
 		} else if s, f, err = t.folder(ctx, p.title, src); err != nil {
-			return 0, err
+			return err
 		} else if f == nil {
-			return 0, errorf(packager.StorageResourceNotFound, "%s names %q, which is not in the asset", b.Name, src)
+			return errorf(packager.StorageResourceNotFound, "%s names %q, which is not in the asset", p.title.name, src)
 		}
 		if indexed[f.Name] != nil {
-			continue
+			return nil
 		}
 		if s.pieces == nil {
 			p.made = append(p.made, f)
@@ -211,12 +216,35 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 		p.files[f.Name] = s
 		index, size, err := t.indexes.load(ctx, s, f, dir.exact, p.title.nals)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		index.Pieces = s.recorded()
 		indexed[f.Name] = index
 		weight += size
+		return nil
 	}
+	var m *ism.Manifest
+	if b == nil {
+		for _, name := range p.bare {
+			if err := read(name); err != nil {
+				return 0, err
+			}
+		}
+		m = packager.Describe(p.bare, indexed)
+	} else {
+		p.made = append(p.made, b)
+		var err error
+		if m, err = t.manifest(ctx, b); err != nil {
+			return 0, err
+		}
+	}
+	withAudio(m, tracks, dir)
+	for _, src := range m.Sources() {
+		if err := read(src); err != nil {
+			return 0, err
+		}
+	}
+	var err error
 	if p.Presentation, err = packager.New(m, indexed); err != nil {
 		return 0, err
 	}

@@ -309,7 +309,7 @@ func TestBrokenAssets(t *testing.T) {
 	s.remove("bad.ism")
 	s.remove("bad2.ism")
 	s.remove("film.ism")
-	s.refused("film.ism/manifest", 404, "MPE_RESOURCE_NOT_FOUND", "film.ism", "film_180.mp4")
+	s.refused("other.ism/manifest", 404, "MPE_RESOURCE_NOT_FOUND", "other.ism", "film_180.mp4")
 }
 
 // Policies that ask for encryption never get clear media.

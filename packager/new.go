@@ -54,6 +54,34 @@ func New(m *ism.Manifest, files map[string]*mp4.Index) (*Presentation, error) {
 	return p, nil
 }
 
+// Describe makes a server manifest of files that have none: all video that can be
+// streamed as one ladder, and the audio of files that have no video and of the
+// first one that has both, as the rungs of a ladder repeat it.
+func Describe(files []string, indexes map[string]*mp4.Index) *ism.Manifest {
+	m := new(ism.Manifest)
+	muxed := false
+	for _, f := range files {
+		var video, audio []ism.Stream
+		for _, t := range indexes[f].Tracks {
+			if _, err := codecOf(t); err != nil || t.NumSamples() == 0 {
+				continue
+			}
+			switch t.Kind {
+			case mp4.Video:
+				video = append(video, ism.Stream{Kind: ism.Video, Src: f, TrackID: t.ID})
+			case mp4.Audio:
+				audio = append(audio, ism.Stream{Kind: ism.Audio, Src: f, TrackID: t.ID})
+			}
+		}
+		m.Streams = append(m.Streams, video...)
+		if len(video) == 0 || !muxed {
+			m.Streams = append(m.Streams, audio...)
+		}
+		muxed = muxed || len(video) > 0 && len(audio) > 0
+	}
+	return m
+}
+
 // MissingManifest explains that name (.ism) is not among the files of an asset,
 // and what the asset has instead. Its code is ResourceNotFound.
 func MissingManifest(name string, files []string) *Error {
@@ -70,7 +98,7 @@ func MissingManifest(name string, files []string) *Error {
 	case len(isms) > 0:
 		return Errorf(ResourceNotFound, "the asset has no server manifest %q; it has %s", name, list(isms))
 	case len(mp4s) > 0:
-		return Errorf(ResourceNotFound, "the asset has no server manifest %q, so nothing says how its files play together; it has %d MP4 file(s) that could be streamed: %s. Encode the asset, or upload an .ism that names them as <video src=\"…\"/> and <audio src=\"…\"/>", name, len(mp4s), list(mp4s))
+		return Errorf(ResourceNotFound, "the asset has no server manifest %q, so nothing says how its files play together; it has %d MP4 file(s) that could be streamed: %s. Ask for one as {its name}.ism, encode the asset, or upload an .ism that names them as <video src=\"…\"/> and <audio src=\"…\"/>", name, len(mp4s), list(mp4s))
 	}
 	return Errorf(ResourceNotFound, "the asset has no server manifest %q and no MP4 file", name)
 }

@@ -76,11 +76,18 @@ func (p *prober) do(ctx context.Context, method string, r resource, send io.Read
 	return body, res.Header, res.Request.URL, nil
 }
 
-// status is a status line with the error code of AMS, if there is one.
-func status(res *http.Response, _ []byte) string {
+// status is a status line, with what a streaming endpoint says of the error.
+func status(res *http.Response, body []byte) string {
 	s := strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode)
-	if code := res.Header.Get("X-Ms-Error-Code"); code != "" && len(code) < 100 {
-		s += " " + strconv.QuoteToASCII(code)
+	if len(body) > 4096 {
+		return s
+	}
+	if e, err := parseXML(body); err == nil && e.name == "Error" {
+		for _, name := range []string{"Code", "Message"} {
+			if c := e.child(name); c != nil {
+				s += ", " + c.text
+			}
+		}
 	}
 	return s
 }

@@ -340,8 +340,12 @@ func (pl *player) timing(i int, g *segment, m mark) {
 	}
 	if !pl.based {
 		pl.based, pl.base = true, m.start-g.start
-		if s.buffer > 0 && math.Abs(pl.base-s.offset) > 0.25 {
-			p.fault(s, g.url, "segment %d starts at %.3f s, the MPD says %.3f s", i, m.start, g.start+s.offset)
+		const text = "segment %d starts at %.3f s, the MPD says %.3f s"
+		switch off := pl.base - s.offset; {
+		case s.buffer > 0 && off > 0.25:
+			p.fault(s, g.url, text, i, m.start, g.start+s.offset)
+		case s.buffer > 0 && off < -0.25: // an edit list hides what is decoded first
+			p.warn(s, g.url, text, i, m.start, g.start+s.offset)
 		}
 	}
 	if off := m.start - g.start - pl.base; s.exact && math.Abs(off) > tolerance && s.Kind != "text" {

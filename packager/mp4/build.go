@@ -84,7 +84,8 @@ type trak struct {
 	trex  trex
 	build *builder
 	edits edits
-	raw   bool // uncompressed audio
+	raw   bool   // uncompressed audio
+	early uint64 // what is added to decode times of fragments, so that none is negative
 }
 
 func (m *movie) parse(r io.ReaderAt) error {

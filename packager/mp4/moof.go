@@ -173,6 +173,12 @@ func (m *movie) parseTfdt(t *trak, traf box, f *fragReader) error {
 		}
 		dts = be64(data)
 	}
+	if t.build.n == 0 && !f.some && int64(dts) < 0 && -dts < 10*uint64(t.Timescale) {
+		// Priming before time 0, as ffmpeg writes it into tfxd.
+		t.early = -dts
+		t.edits.start += int64(t.early)
+	}
+	dts += t.early
 	switch {
 	case dts > 1<<57: // in 1/10,000,000 s since 1970 it is 2018 at 1<<54
 		return tfdt.errorf(Malformed, "decode time %d", dts)
