@@ -51,6 +51,7 @@ type endpoints struct {
 	StorageKeys                                                       []string
 	BlobEndpoint, BlobEndpointTLS, StreamingEndpoint                  string
 	StreamingEndpointTLS, KeyDeliveryEndpoint, V2Endpoint, AccountKey string
+	ACSEndpoint                                                       string
 }
 
 // A server is a running openams process.

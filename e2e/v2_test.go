@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 )
@@ -14,26 +12,14 @@ import (
 func TestV2Face(t *testing.T) {
 	t.Parallel()
 	s := start(t, "", "--workers", "0")
-	resp, err := s.http.PostForm(s.Authority+"/"+s.TenantID+"/oauth2/token", url.Values{"grant_type": {"client_credentials"},
-		"client_id": {s.ClientID}, "client_secret": {s.ClientSecret}, "resource": {"https://rest.media.azure.net"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var token struct {
-		AccessToken string `json:"access_token"`
-	}
-	err = json.NewDecoder(resp.Body).Decode(&token)
-	resp.Body.Close()
-	if err != nil || token.AccessToken == "" {
-		t.Fatalf("no token: %s %v", resp.Status, err)
-	}
+	token := s.aad(t, "https://rest.media.chinacloudapi.cn/") // of whatever cloud
 	get := func(path string, status int, want string) {
 		t.Helper()
 		req, err := http.NewRequest(http.MethodGet, s.V2Endpoint+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, value := range map[string]string{"Authorization": "Bearer " + token.AccessToken, "Accept": "application/json",
+		for name, value := range map[string]string{"Authorization": "Bearer " + token, "Accept": "application/json",
 			"DataServiceVersion": "1.0;NetFx", "MaxDataServiceVersion": "3.0;NetFx", "x-ms-version": "2.19"} {
 			req.Header.Set(name, value)
 		}

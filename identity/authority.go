@@ -36,6 +36,9 @@ type Config struct {
 	// Providers are other authorities whose tokens are taken too.
 	Providers []Provider
 
+	// KeyAccounts sign in to Media alone.
+	KeyAccounts []KeyAccount
+
 	// Rate bounds how often one principal may call Management and Media.
 	// Zero: a thousand times a second, ten thousand at once; below: no bound.
 	Rate middleware.Rate
@@ -156,6 +159,8 @@ func find(path string) (place, bool) {
 		return place{serve: (*Authority).typed}, true
 	case "msi/token":
 		return place{flavour: v1, serve: (*Authority).managed}, true
+	case acsPath:
+		return place{serve: (*Authority).acs}, true
 	}
 	tenant, rest, ok := strings.Cut(path, "/")
 	if !ok {

@@ -28,7 +28,8 @@ func (aud Audience) known() []string {
 	case Management:
 		return []string{"https://management.azure.com", "https://management.core.windows.net"}
 	case Media:
-		return []string{"https://rest.media.azure.net"}
+		return []string{"https://rest.media.azure.net", "https://rest.media.chinacloudapi.cn",
+			"https://rest.media.usgovcloudapi.net", "https://rest.media.cloudapi.de"}
 	case Storage:
 		return []string{"https://storage.azure.com"}
 	}
@@ -86,6 +87,9 @@ func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Pr
 func (a *Authority) find(ctx context.Context, aud Audience, bearer string) (*Principal, error) {
 	if bearer == "" || len(bearer) > maxBearer {
 		return nil, &TokenError{Reason: Malformed, Msg: "The access token is invalid."}
+	}
+	if aud == Media && isSWT(bearer) {
+		return a.checkACS(bearer)
 	}
 	if p := a.provider(bearer); p != nil {
 		return p.check(ctx, bearer)

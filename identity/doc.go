@@ -3,7 +3,8 @@
 // exchange a client secret for a signed bearer token; people sign in on a page
 // (authorization code with PKCE, device code) or, for old clients, by password
 // grant, and their programs go on with refresh tokens; managed identities ask a
-// local URL. Tokens of configured OpenID Connect providers are taken too. Every
+// local URL; media services accounts of old v2 clients show their key (ACS).
+// Tokens of configured OpenID Connect providers are taken too. Every
 // face of openams has its bearers checked here. Its roles are those of Azure
 // that matter to a media services account.
 //

@@ -244,7 +244,7 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]bool{
-		"/v2/OAuth2-13": false, "/": false, "/subscriptions": false, "/adfs": false, "": false,
+		"/v2/OAuth2-13": true, "/": false, "/subscriptions": false, "/adfs": false, "": false,
 		"/metadata/endpoints": false, "/x/y/oauth2/token": false, "//common/oauth2/token": true, "/adfs/a/b/oauth2/token": false,
 	} {
 		if got := w.Serves(path); got != want {

@@ -52,7 +52,7 @@ func mediaServiceBody(a *ams.Account, op *ams.Operation, version string) *arm.Re
 			typ = "Primary"
 		}
 		p.StorageAccounts = append(p.StorageAccounts, storageAccount{
-			ID:   "/subscriptions/" + a.SubscriptionID + "/resourceGroups/" + a.ResourceGroup + "/providers/Microsoft.Storage/storageAccounts/" + s.Name,
+			ID:   storageID(a, s.Name),
 			Type: typ, Identity: s.Identity,
 		})
 	}
@@ -91,6 +91,11 @@ func mediaServiceBody(a *ams.Account, op *ams.Operation, version string) *arm.Re
 	}
 	res.Properties = p
 	return res
+}
+
+// storageID is the resource id of a storage account of a's.
+func storageID(a *ams.Account, name string) string {
+	return "/subscriptions/" + a.SubscriptionID + "/resourceGroups/" + a.ResourceGroup + "/providers/Microsoft.Storage/storageAccounts/" + name
 }
 
 // mediaServiceWrite is the body of a PUT or PATCH.

@@ -15,15 +15,21 @@ type Config struct {
 	Facts    *arm.Facts       // the subscription, group and tenant there are; New sets its StorageAccounts
 	Tokens   arm.TokenChecker // bearer tokens of the management audience
 	TenantID string           // named in the challenge of a 401
-	Log      *slog.Logger     // nil: slog.Default()
+
+	// V2 is the root of the v2 API of an account, for clients that look for it
+	// here; empty: it has none. Nil: no account has.
+	V2 func(*http.Request, *ams.Account) string
+
+	Log *slog.Logger // nil: slog.Default()
 }
 
 // New is the handler of everything below /subscriptions, /providers and
 // /tenants. Every request needs a bearer token.
 func New(c Config) http.Handler {
-	a := &api{accounts: c.Accounts, facts: c.Facts}
+	a := &api{accounts: c.Accounts, facts: c.Facts, v2: c.V2}
 	c.Facts.StorageAccounts = storageOf(c.Accounts)
-	rt := arm.NewRouter(arm.RouterConfig{Log: c.Log, Fault: fault, Location: c.Facts.Location})
+	rt := arm.NewRouter(arm.RouterConfig{Log: c.Log, Fault: fault, Location: c.Facts.Location,
+		Older: map[string][]string{"GET " + accountPath: {discoveryVersion}}})
 	c.Facts.Register(rt)
 	a.registerStorage(rt)
 	for _, o := range a.table() {
@@ -45,6 +51,7 @@ func New(c Config) http.Handler {
 type api struct {
 	accounts *account.Server
 	facts    *arm.Facts
+	v2       func(*http.Request, *ams.Account) string
 }
 
 // A handler serves one operation below an account that exists.

@@ -16,9 +16,11 @@ type operation struct {
 	or        func(*http.Request) bool // who else may, nil: nobody
 }
 
+const accountPath = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Media/mediaServices/{accountName}"
+
 // table lists every operation of the v3 API.
 func (a *api) table() []operation {
-	const account = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Media/mediaServices/{accountName}"
+	const account = accountPath
 	return []operation{
 		{Op: "accountFilters.list", Method: "GET", Path: account + "/accountFilters", handle: a.in(listFilters)},
 		{Op: "accountFilters.get", Method: "GET", Path: account + "/accountFilters/{filterName}", handle: a.in(getFilter)},
@@ -81,7 +83,7 @@ func (a *api) table() []operation {
 		{Op: "mediaServicesOperationStatuses.get", Method: "GET", Path: "/subscriptions/{subscriptionId}/providers/Microsoft.Media/locations/{locationName}/mediaServicesOperationStatuses/{operationId}", handle: a.getMediaServiceOperation, or: a.ownsOperation},
 
 		{Op: "mediaservices.list", Method: "GET", Path: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Media/mediaservices", handle: a.listMediaServices},
-		{Op: "mediaservices.get", Method: "GET", Path: account, handle: a.in(getMediaService)},
+		{Op: "mediaservices.get", Method: "GET", Path: account, handle: a.in(a.getMediaService)},
 		{Op: "mediaservices.createOrUpdate", Method: "PUT", Path: account, handle: a.putMediaService},
 		{Op: "mediaservices.delete", Method: "DELETE", Path: account, handle: a.deleteMediaService},
 		{Op: "mediaservices.update", Method: "PATCH", Path: account, handle: a.in(patchMediaService)},

@@ -46,6 +46,8 @@ type config struct {
 	RedirectURLs  []string `koanf:"redirect-url"`
 	RateLimit     float64  `koanf:"rate-limit"`
 
+	V2RedirectHosts []string `koanf:"v2-redirect-host"`
+
 	KeepJobs time.Duration `koanf:"keep-jobs"`
 
 	KeyDeliveryURL string `koanf:"key-delivery-url"`
@@ -101,6 +103,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
 	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from")
 	f.StringSlice("redirect-url", nil, "URL that a sign-in page may return to, besides those of this machine")
+	f.StringSlice("v2-redirect-host", nil, "host name such as media.windows.net under which every v2 request is answered by a 301 to the root of the v2 API")
 	f.Float64("rate-limit", 0, "management calls per second of one caller (0: 1000; negative: no limit)")
 	f.String("key-delivery-url", "", "URL of key delivery that manifests name; empty: /keys where the manifest was asked for")
 	f.String("playready-license-url", "", "PlayReady licence server to forward authorised requests to; {ContentKeyId} is replaced")

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/openams/openams/account"
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/dial"
 	"github.com/openams/openams/encoder"
@@ -222,6 +224,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		Redirects: c.RedirectURLs,
 		Providers: providers,
 		Rate:      rate,
+		KeyAccounts: []identity.KeyAccount{{
+			Name:         firstAccount,
+			Key:          accountKey[:],
+			Subscription: folder.SubscriptionID,
+			Scope:        "/subscriptions/" + folder.SubscriptionID + "/resourceGroups/" + firstGroup + "/providers/Microsoft.Media/mediaservices/" + firstAccount,
+		}},
 	})
 	if err != nil {
 		return err
@@ -241,20 +249,26 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 			return accounts.Account(r.Context(), folder.SubscriptionID, firstGroup, firstAccount)
 		},
 		Tokens: authority,
-		Path:   "/api/",
+		Path:   v2Path,
 		Log:    log,
 	})
 	if err != nil {
 		return err
 	}
 	var up atomic.Bool
-	management := arm.LimitAddresses(rate, mount(&up, authority, facts, v2, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
+	management := arm.LimitAddresses(rate, redirect(c, ports, mount(&up, authority, facts, v2, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), restv3.New(restv3.Config{
 		Accounts: accounts,
 		Facts:    facts,
 		Tokens:   authority,
 		TenantID: folder.TenantID,
-		Log:      log,
-	})))
+		V2: func(r *http.Request, a *ams.Account) string {
+			if a.Name != firstAccount {
+				return ""
+			}
+			return middleware.Origin(r) + v2Path
+		},
+		Log: log,
+	}))))
 	storage := restblob.New(restblob.Config{
 		Store:     blobs,
 		Keys:      accounts,
@@ -319,7 +333,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		ResourceGroup:        firstGroup,
 		AccountName:          firstAccount,
 		Location:             firstLocation,
-		V2Endpoint:           https + "/api/",
+		V2Endpoint:           https + v2Path,
 		ACSEndpoint:          https + "/v2/OAuth2-13",
 		AccountKey:           base64.StdEncoding.EncodeToString(accountKey[:]),
 		StorageAccountName:   firstStorage,
@@ -374,11 +388,31 @@ func observe(reg prometheus.Registerer) func(origin.Observation) {
 	}
 }
 
+const v2Path = "/api/"
+
+// redirect sends those who ask for one of the old hosts of the v2 API, which
+// lead here by DNS, to its root as AMS did: by a 301, whatever they ask for.
+func redirect(c *config, ports *listeners, all http.Handler) http.Handler {
+	root := "https://" + at(c.Host, ports.https) + v2Path
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if slices.ContainsFunc(c.V2RedirectHosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+			w.Header().Set("Location", root)
+			w.WriteHeader(http.StatusMovedPermanently)
+			return
+		}
+		all.ServeHTTP(w, r)
+	})
+}
+
 // mount puts together what the management listener serves.
 func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, v2, metrics, v3 http.Handler) http.Handler {
 	tokens, metadata := authority.Handler(), facts.Metadata()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := strings.ToLower(r.URL.Path)
+		path := "/" + strings.ToLower(strings.TrimLeft(r.URL.Path, "/"))
 		switch {
 		case path == "/livez":
 			fmt.Fprintln(w, "ok")
@@ -392,8 +426,6 @@ func mount(up *atomic.Bool, authority *identity.Authority, facts *arm.Facts, v2,
 			metadata.ServeHTTP(w, r)
 		case strings.HasPrefix(path, "/api/"), path == "/api":
 			v2.ServeHTTP(w, r)
-		case path == "/v2/oauth2-13":
-			arm.WriteError(w, arm.Errorf(http.StatusNotImplemented, "NotImplemented", "This server does not sign in by account name and key (ACS) yet; use a client id and secret at %s.", "/"+facts.TenantID+"/oauth2/token"))
 		case authority.Serves(r.URL.Path):
 			tokens.ServeHTTP(w, r)
 		default:

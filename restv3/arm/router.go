@@ -26,6 +26,10 @@ type RouterConfig struct {
 	Fault    func(error) *Error // translates errors that are no *Error; nil, or a nil result: status 500
 	Versions []string           // api-versions of Microsoft.Media; nil: Versions()
 	Location string             // the region, as errors name it
+
+	// Older are api-versions that one route takes besides Versions, by its
+	// method, a blank and its pattern.
+	Older map[string][]string
 }
 
 // A Router dispatches by method and path, segment by segment and without
@@ -108,7 +112,7 @@ func (rt *Router) HandleOr(method, pattern string, h Handler, or func(*http.Requ
 	namespace, typ, action := actionOf(method, segments)
 	re.action, re.typ = action, typ
 	if strings.EqualFold(namespace, Media) {
-		re.versions = rt.c.Versions
+		re.versions = slices.Concat(rt.c.Older[method+" "+pattern], rt.c.Versions)
 	}
 	n.routes[method] = re
 }
