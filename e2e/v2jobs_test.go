@@ -210,6 +210,12 @@ func TestV2ChainedJob(t *testing.T) {
 			t.Fatalf("told %q", got)
 		}
 	}
+	// v3's official client finds it, under the transform that is kept for such.
+	v3 := newSDK(t, s, s.ClientID, s.ClientSecret)
+	seen, err := v3.jobs.Get(t.Context(), s.ResourceGroup, s.AccountName, "v2-jobs", strings.TrimPrefix(fmt.Sprint(job), "nb:jid:UUID:"), nil)
+	if err != nil || string(*seen.Properties.State) != "Finished" || len(seen.Properties.Outputs) != 2 || !strings.Contains(*seen.ID, "/transforms/v2-jobs/jobs/") {
+		t.Errorf("v3 sees %+v, %v", seen.Properties, err)
+	}
 	c.send("GET", "CancelJob?jobid='"+url.QueryEscape(fmt.Sprint(job))+"'", "", 400)
 	c.send("DELETE", keyed("Jobs", job), "", 204)
 }

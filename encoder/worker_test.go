@@ -458,6 +458,9 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := s.account.CreateFileInfos(t.Context(), out.ID); err != nil {
+		t.Fatal(err)
+	}
 	w := s.worker("one")
 	if err := w.sweep(t.Context(), task, out, 1); err != nil {
 		t.Fatal(err)
@@ -470,5 +473,10 @@ func TestSweep(t *testing.T) {
 	}
 	if got, want := s.files(out), []string{"other.mp4", "user.mp4"}; !slices.Equal(got, want) {
 		t.Errorf("after all: %q, want %q", got, want)
+	}
+	// What is recorded of them goes too: a later task would miss the blobs.
+	recorded, err := s.account.AssetFiles(t.Context(), out)
+	if err != nil || len(recorded) != 2 || recorded[0].Name != "other.mp4" {
+		t.Errorf("%d files are recorded, %v", len(recorded), err)
 	}
 }
