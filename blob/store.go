@@ -7,7 +7,6 @@ import (
 	"hash/crc64"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,8 +206,6 @@ func ValidateName(name string) error {
 		return ams.Errorf(ams.Invalid, "The blob name is empty.")
 	case !utf8.ValidString(name):
 		return ams.Errorf(ams.Invalid, "The blob name is not valid UTF-8.")
-	case strings.ContainsRune(name, 0): // Azure's rules for names leave it out, and PostgreSQL has no place for it
-		return ams.Errorf(ams.Invalid, "The blob name has the character U+0000.")
 	case len(name) > 1024 && utf16Len(name) > 1024:
 		return ams.Errorf(ams.Invalid, "The blob name is longer than 1024 characters.")
 	}

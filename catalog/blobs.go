@@ -3,8 +3,10 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -275,13 +277,34 @@ func parseBlocks(text string) ([]ams.Block, error) {
 	return list, nil
 }
 
+// A blobName is a blob's name as the database keeps it. PostgreSQL has no
+// U+0000 in texts: it is U+0001 U+0001, and U+0001 is U+0001 U+0002, which
+// leaves the order of names as it is.
+type blobName string
+
+var (
+	keptName = strings.NewReplacer("\x00", "\x01\x01", "\x01", "\x01\x02")
+	saidName = strings.NewReplacer("\x01\x01", "\x00", "\x01\x02", "\x01")
+)
+
+func (n blobName) Value() (driver.Value, error) { return keptName.Replace(string(n)), nil }
+
+func (n *blobName) Scan(v any) error {
+	s, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("a blob's name is stored as %T", v)
+	}
+	*n = blobName(saidName.Replace(s))
+	return nil
+}
+
 const blobColumns = "name, size, etag, created, last_modified, rest"
 
 // scanBlob reads blobColumns, then into more.
 func scanBlob(row interface{ Scan(...any) error }, account, container string, more ...any) (*ams.Blob, error) {
 	b := &ams.Blob{StorageAccount: account, Container: container}
 	var rest string
-	dest := append([]any{&b.Name, &b.Size, &b.ETag, (*instant)(&b.Created), (*instant)(&b.LastModified), &rest}, more...)
+	dest := append([]any{(*blobName)(&b.Name), &b.Size, &b.ETag, (*instant)(&b.Created), (*instant)(&b.LastModified), &rest}, more...)
 	if err := row.Scan(dest...); err != nil {
 		return nil, err
 	}
@@ -307,7 +330,7 @@ func (tx *Tx) blob(seq int64, account, container, name string, whole bool) (*ams
 		columns = blobColumns + ", extents, blocks"
 	}
 	var extents, blocks string
-	b, err := scanBlob(tx.queryRow("SELECT "+columns+" FROM blobs WHERE container = ? AND name = ?", seq, name), account, container, &extents, &blocks)
+	b, err := scanBlob(tx.queryRow("SELECT "+columns+" FROM blobs WHERE container = ? AND name = ?", seq, blobName(name)), account, container, &extents, &blocks)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ams.ErrBlobNotFound
 	}
@@ -361,7 +384,7 @@ func (tx *Tx) writeBlob(seq int64, b *ams.Blob) error {
 		ON CONFLICT (container, name) DO UPDATE SET size = excluded.size, etag = excluded.etag, created = excluded.created,
 		last_modified = excluded.last_modified, scattered = excluded.scattered, rest = excluded.rest,
 		extents = excluded.extents, blocks = excluded.blocks`,
-		seq, b.Name, b.Size, b.ETag, ticks(b.Created), ticks(b.LastModified), scattered, rest, extents, blocks)
+		seq, blobName(b.Name), b.Size, b.ETag, ticks(b.Created), ticks(b.LastModified), scattered, rest, extents, blocks)
 	return err
 }
 
@@ -385,7 +408,7 @@ func (db *DB) Blobs(ctx context.Context, account, container, prefix, from string
 		if err != nil {
 			return err
 		}
-		rows, err := tx.query("SELECT "+blobColumns+" FROM blobs WHERE container = ? AND name >= ? ORDER BY name LIMIT ?", seq, max(prefix, from), limit)
+		rows, err := tx.query("SELECT "+blobColumns+" FROM blobs WHERE container = ? AND name >= ? ORDER BY name LIMIT ?", seq, blobName(max(prefix, from)), limit)
 		if err != nil {
 			return err
 		}
@@ -427,7 +450,7 @@ func (db *DB) PutBlob(ctx context.Context, account, container, name string, make
 		if err := tx.writeBlob(seq, b); err != nil || len(staged) == 0 {
 			return err
 		}
-		_, err = tx.exec("DELETE FROM blob_blocks WHERE container = ? AND blob = ?", seq, name)
+		_, err = tx.exec("DELETE FROM blob_blocks WHERE container = ? AND blob = ?", seq, blobName(name))
 		return err
 	})
 }
@@ -472,7 +495,7 @@ func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, c
 			return err
 		}
 		for _, t := range gone {
-			if _, err := tx.exec("DELETE FROM blob_snapshots WHERE container = ? AND name = ? AND snapshot = ?", seq, name, t); err != nil {
+			if _, err := tx.exec("DELETE FROM blob_snapshots WHERE container = ? AND name = ? AND snapshot = ?", seq, blobName(name), t); err != nil {
 				return err
 			}
 		}
@@ -482,10 +505,10 @@ func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, c
 		if staged, err = tx.staged(seq, name); err != nil {
 			return err
 		}
-		if _, err := tx.exec("DELETE FROM blobs WHERE container = ? AND name = ?", seq, name); err != nil {
+		if _, err := tx.exec("DELETE FROM blobs WHERE container = ? AND name = ?", seq, blobName(name)); err != nil {
 			return err
 		}
-		_, err = tx.exec("DELETE FROM blob_blocks WHERE container = ? AND blob = ?", seq, name)
+		_, err = tx.exec("DELETE FROM blob_blocks WHERE container = ? AND blob = ?", seq, blobName(name))
 		return err
 	})
 	return staged, err
@@ -493,7 +516,7 @@ func (db *DB) DeleteBlob(ctx context.Context, account, container, name string, c
 
 // staged lists the staged blocks of a blob in the order of staging.
 func (tx *Tx) staged(seq int64, name string) (list []ams.Block, err error) {
-	rows, err := tx.query("SELECT id, size, crc64, file, staged FROM blob_blocks WHERE container = ? AND blob = ? ORDER BY position", seq, name)
+	rows, err := tx.query("SELECT id, size, crc64, file, staged FROM blob_blocks WHERE container = ? AND blob = ? ORDER BY position", seq, blobName(name))
 	if err != nil {
 		return nil, err
 	}
@@ -521,13 +544,13 @@ func (db *DB) StageBlock(ctx context.Context, account, container, name string, b
 		if err != nil {
 			return err
 		}
-		base, err := scanBlob(tx.queryRow("SELECT "+blobColumns+" FROM blobs WHERE container = ? AND name = ?", seq, name), account, container)
+		base, err := scanBlob(tx.queryRow("SELECT "+blobColumns+" FROM blobs WHERE container = ? AND name = ?", seq, blobName(name)), account, container)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		var other ams.Block
 		var position int
-		err = tx.queryRow("SELECT id, size, position FROM blob_blocks WHERE container = ? AND blob = ? ORDER BY position DESC LIMIT 1", seq, name).
+		err = tx.queryRow("SELECT id, size, position FROM blob_blocks WHERE container = ? AND blob = ? ORDER BY position DESC LIMIT 1", seq, blobName(name)).
 			Scan(&other.ID, &other.Size, &position)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
@@ -535,12 +558,12 @@ func (db *DB) StageBlock(ctx context.Context, account, container, name string, b
 		if err := check(base, other, position); err != nil {
 			return err
 		}
-		err = tx.queryRow("DELETE FROM blob_blocks WHERE container = ? AND blob = ? AND id = ? RETURNING file", seq, name, b.ID).Scan(&replaced)
+		err = tx.queryRow("DELETE FROM blob_blocks WHERE container = ? AND blob = ? AND id = ? RETURNING file", seq, blobName(name), b.ID).Scan(&replaced)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		_, err = tx.exec("INSERT INTO blob_blocks (container, blob, id, position, size, crc64, file, staged) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-			seq, name, b.ID, position+1, b.Size, int64(b.CRC64), b.File, ticks(b.Staged))
+			seq, blobName(name), b.ID, position+1, b.Size, int64(b.CRC64), b.File, ticks(b.Staged))
 		return err
 	})
 	return replaced, err
@@ -572,14 +595,14 @@ func (db *DB) StagedBlobs(ctx context.Context, account, container, prefix, from 
 		}
 		rows, err := tx.query(`SELECT DISTINCT blob FROM blob_blocks k WHERE container = ? AND blob >= ?
 			AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.container = k.container AND b.name = k.blob)
-			ORDER BY blob LIMIT ?`, seq, max(prefix, from), limit)
+			ORDER BY blob LIMIT ?`, seq, blobName(max(prefix, from)), limit)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var name string
-			if err := rows.Scan(&name); err != nil {
+			if err := rows.Scan((*blobName)(&name)); err != nil {
 				return err
 			}
 			if !strings.HasPrefix(name, prefix) {
@@ -622,14 +645,14 @@ func (db *DB) ScatteredBlobs(ctx context.Context, account, container, name strin
 	err = db.View(ctx, func(tx *Tx) error {
 		rows, err := tx.query(`SELECT c.account, c.name, b.name FROM blobs b JOIN blob_containers c ON c.seq = b.container
 			WHERE b.scattered = 1 AND (c.account, c.name, b.name) > (?, ?, ?) ORDER BY c.account, c.name, b.name LIMIT ?`,
-			account, container, name, limit)
+			account, container, blobName(name), limit)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			b := new(ams.Blob)
-			if err := rows.Scan(&b.StorageAccount, &b.Container, &b.Name); err != nil {
+			if err := rows.Scan(&b.StorageAccount, &b.Container, (*blobName)(&b.Name)); err != nil {
 				return err
 			}
 			list = append(list, b)

@@ -32,7 +32,7 @@ func (db *DB) PutSnapshot(ctx context.Context, account, container, name string, 
 		}
 		_, err = tx.exec(`INSERT INTO blob_snapshots (container, name, snapshot, size, etag, created, last_modified, rest, extents, blocks)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			seq, name, b.Snapshot, b.Size, b.ETag, ticks(b.Created), ticks(b.LastModified), rest, extents, blocks)
+			seq, blobName(name), b.Snapshot, b.Size, b.ETag, ticks(b.Created), ticks(b.LastModified), rest, extents, blocks)
 		return err
 	})
 }
@@ -46,7 +46,7 @@ func (db *DB) Snapshot(ctx context.Context, account, container, name, snapshot s
 		}
 		var extents string
 		b, err = scanBlob(tx.queryRow("SELECT "+blobColumns+", extents FROM blob_snapshots WHERE container = ? AND name = ? AND snapshot = ?",
-			seq, name, snapshot), account, container, &extents)
+			seq, blobName(name), snapshot), account, container, &extents)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ams.ErrBlobNotFound
 		}
@@ -79,7 +79,7 @@ func (tx *Tx) snapshots(seq int64, account, container, first, last string, exten
 		column = "extents"
 	}
 	rows, err := tx.query("SELECT "+blobColumns+", snapshot, "+column+" FROM blob_snapshots WHERE container = ? AND name >= ? AND name <= ? ORDER BY name, snapshot",
-		seq, first, last)
+		seq, blobName(first), blobName(last))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (db *DB) PendingCopies(ctx context.Context) (list []*ams.Blob, err error) {
 		for rows.Next() {
 			var b ams.Blob
 			var rest string
-			if err := rows.Scan(&b.StorageAccount, &b.Container, &b.Name, &rest); err != nil {
+			if err := rows.Scan(&b.StorageAccount, &b.Container, (*blobName)(&b.Name), &rest); err != nil {
 				return err
 			}
 			if !strings.Contains(rest, `"copy":`) {
@@ -158,7 +158,7 @@ func (tx *Tx) everyBlob(query string, visit func(*ams.Blob) error) error {
 	for rows.Next() {
 		b := new(ams.Blob)
 		var extents string
-		if err := rows.Scan(&b.StorageAccount, &b.Container, &b.Name, &b.Snapshot, &b.Size, &extents); err != nil {
+		if err := rows.Scan(&b.StorageAccount, &b.Container, (*blobName)(&b.Name), &b.Snapshot, &b.Size, &extents); err != nil {
 			return err
 		}
 		if b.Extents, err = parseExtents(extents); err != nil {
@@ -181,7 +181,7 @@ func (tx *Tx) everyBlock(query string, visit func(*ams.Blob) error) error {
 		b := new(ams.Blob)
 		var x ams.Extent
 		var crc int64
-		if err := rows.Scan(&b.StorageAccount, &b.Container, &b.Name, &b.Size, &crc, &x.File); err != nil {
+		if err := rows.Scan(&b.StorageAccount, &b.Container, (*blobName)(&b.Name), &b.Size, &crc, &x.File); err != nil {
 			return err
 		}
 		x.Length, x.CRC64 = b.Size, uint64(crc)

@@ -216,7 +216,7 @@ func roundTrip(t *testing.T, s *suite) {
 
 // Strange are blob names that must come back exactly.
 var Strange = []string{
-	"a", "a/b", "a/b/c", "a//b", "/", "//", "/etc/passwd", "..", "../..", "../../../../tmp/x", ".", "./a", "a/../b", "a/.",
+	"a", "a\x00b", "\x00", "a\x01", "a\x01\x00", "a\x00\x01", "\x01\x01", "a\x01\x02", "\x02", "a/b", "a/b/c", "a//b", "/", "//", "/etc/passwd", "..", "../..", "../../../../tmp/x", ".", "./a", "a/../b", "a/.",
 	`\`, `..\..\x`, "%2f", "%", "%2e%2e", "\n", "tab\there", "nul", "NUL.txt", "con", "COM1.mp4", "aux.h264",
 	"trailing.", "trailing ", " leading", "-rf", "~", "a~2.mp4", ".hidden", ".tmp", ".blocks/x", ".orphans", "a:b", `"quoted"`, "<&>", "?x=1#y", "*",
 	"é", "e\u0301", "日本語.mp4", "😀", "\u202egnp.exe", "\ufffe", "\U0010ffff", "A", "ä", "Ä",
@@ -243,7 +243,7 @@ func names(t *testing.T, s *suite) {
 	if !slices.Equal(got, want) {
 		t.Errorf("listed %d names %.300q, want %d names", len(got), got, len(want))
 	}
-	for _, name := range []string{"", strings.Repeat("x", 1025), strings.Repeat("😀", 513), "\xff", "a\x00b"} {
+	for _, name := range []string{"", strings.Repeat("x", 1025), strings.Repeat("😀", 513), "\xff"} {
 		if _, err := s.Put(s.ctx, account, "box", name, strings.NewReader(""), blob.PutOptions{}); ams.CodeOf(err) != ams.Invalid {
 			t.Errorf("put %.20q: %v, want Invalid", name, err)
 		}
