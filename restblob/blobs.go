@@ -96,9 +96,6 @@ func (s *server) getBlob(w http.ResponseWriter, q *request) error {
 	if q.query.Has("versionid") {
 		return ams.ErrBlobNotFound // there are none
 	}
-	if q.Header.Get("x-ms-structured-body") != "" {
-		return bad("UnsupportedHeader", "One of the HTTP headers specified in the request is not supported: structured messages are not served for downloads.")
-	}
 	cond, err := conditions(q.Header)
 	if err != nil {
 		return err
@@ -138,6 +135,10 @@ func sendBlob(w http.ResponseWriter, q *request, cond *blob.Conditions, r *blob.
 	if err := rangeSums(h, q, r, part); err != nil {
 		return err
 	}
+	structured, err := wantsStructured(q)
+	if err != nil {
+		return err
+	}
 	setBlob(h, b, q.now)
 	status := http.StatusOK
 	if part.part {
@@ -148,6 +149,14 @@ func sendBlob(w http.ResponseWriter, q *request, cond *blob.Conditions, r *blob.
 		setMD5(h, "Content-MD5", b.Headers.ContentMD5)
 	}
 	override(h, q)
+	if structured {
+		_, _, size := structuredSize(part.n)
+		h.Set("x-ms-structured-body", structuredMark)
+		h.Set("x-ms-structured-content-length", strconv.FormatInt(part.n, 10))
+		h.Set("Content-Length", strconv.FormatInt(size, 10))
+		w.WriteHeader(status)
+		return writeStructured(w, r, part.off, part.n)
+	}
 	h.Set("Content-Length", strconv.FormatInt(part.n, 10))
 	w.WriteHeader(status)
 	_, err = r.WriteRange(w, part.off, part.n)

@@ -185,6 +185,14 @@ func TestBlobs(t *testing.T) {
 	if _, err = bb.Upload(ctx, body(data), &blockblob.UploadOptions{TransactionalValidation: blob.TransferValidationTypeComputeCRC64()}); err != nil {
 		t.Error(err)
 	}
+	structured := blob.TransferValidationTypeComputeStructuredMessageCRC64(30_000)
+	if _, err = bb.Upload(ctx, body(data), &blockblob.UploadOptions{TransactionalValidation: structured}); err != nil {
+		t.Error(err)
+	}
+	got = must[[]byte](t)(download(bb.BlobClient(), &blob.DownloadStreamOptions{TransactionalValidation: structured, Range: blob.HTTPRange{Offset: 7}}))
+	if !bytes.Equal(got, data[7:]) {
+		t.Error("other bytes came back in a structured message")
+	}
 	// Refusals.
 	_, err = c.NewPageBlobClient("page").Create(ctx, 512, nil)
 	wantCode(t, "page blob", err, 400, "InvalidHeaderValue")

@@ -5,6 +5,7 @@ import (
 	"hash"
 	"hash/crc64"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -15,10 +16,62 @@ import (
 // content in numbered segments, each with its CRC-64.
 const structuredMark = "XSM/1.0; properties=crc64"
 
+// structuredSegment is the length of the segments that are sent. A message has
+// at most 65,535, so those of very large ones are longer.
+const structuredSegment = 4 << 20
+
+// wantsStructured reports whether q asks for the bytes as a structured message.
+func wantsStructured(q *request) (bool, error) {
+	kind := q.Header.Get("x-ms-structured-body")
+	if kind == "" {
+		return false, nil
+	}
+	return true, checkStructured(kind)
+}
+
+func checkStructured(kind string) error {
+	if strings.ReplaceAll(kind, " ", "") != strings.ReplaceAll(structuredMark, " ", "") {
+		return bad("UnsupportedHeader", "One of the HTTP headers specified in the request is not supported: x-ms-structured-body is not %s.", structuredMark)
+	}
+	return nil
+}
+
+// structuredSize is how many segments the message of n bytes has, how long
+// they are but the last, and how long the message is.
+func structuredSize(n int64) (segments, segment, size int64) {
+	segment = max(structuredSegment, (n+math.MaxUint16-1)/math.MaxUint16)
+	segments = (n + segment - 1) / segment
+	return segments, segment, 13 + segments*(10+8) + n + 8
+}
+
+// writeStructured sends n bytes from off as a structured message.
+func writeStructured(w io.Writer, r *blob.Reader, off, n int64) error {
+	segments, segment, size := structuredSize(n)
+	head := binary.LittleEndian.AppendUint64([]byte{1}, uint64(size))
+	head = binary.LittleEndian.AppendUint16(head, 1)
+	head = binary.LittleEndian.AppendUint16(head, uint16(segments))
+	whole, part := crc64.New(blob.NewCRC()), crc64.New(blob.NewCRC())
+	for i := range segments {
+		k := min(segment, n-i*segment)
+		head = binary.LittleEndian.AppendUint16(head, uint16(i+1))
+		head = binary.LittleEndian.AppendUint64(head, uint64(k))
+		if _, err := w.Write(head); err != nil {
+			return err
+		}
+		part.Reset()
+		if _, err := io.Copy(io.MultiWriter(w, part, whole), io.NewSectionReader(r, off+i*segment, k)); err != nil {
+			return err
+		}
+		head = binary.LittleEndian.AppendUint64(head[:0], part.Sum64())
+	}
+	_, err := w.Write(binary.LittleEndian.AppendUint64(head, whole.Sum64()))
+	return err
+}
+
 // structuredBody decodes the structured message that is q's body.
 func structuredBody(q *request, limit int64) (io.Reader, int64, error) {
-	if strings.ReplaceAll(q.Header.Get("x-ms-structured-body"), " ", "") != strings.ReplaceAll(structuredMark, " ", "") {
-		return nil, 0, bad("UnsupportedHeader", "One of the HTTP headers specified in the request is not supported: x-ms-structured-body is not %s.", structuredMark)
+	if err := checkStructured(q.Header.Get("x-ms-structured-body")); err != nil {
+		return nil, 0, err
 	}
 	size, err := strconv.ParseInt(q.Header.Get("x-ms-structured-content-length"), 10, 64)
 	if err != nil || size < 0 {

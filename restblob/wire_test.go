@@ -313,6 +313,29 @@ func TestStructuredMessage(t *testing.T) {
 			t.Error("a refused message changed the blob")
 		}
 	}
+	// The other way, whole and in part.
+	data := random(9 << 20)
+	wantStatus(t, "put", e.send(t, "PUT", f, string(data), "x-ms-blob-type", "BlockBlob"), 201, "")
+	for _, tt := range []struct {
+		span     string
+		from, to int
+	}{{"", 0, len(data)}, {"bytes=5-8", 5, 9}, {"bytes=100-5000000", 100, 5_000_001}} {
+		headers := []string{"x-ms-structured-body", "XSM/1.0; properties=crc64"}
+		if tt.span != "" {
+			headers = append(headers, "x-ms-range", tt.span)
+		}
+		r := e.send(t, "GET", f, "", headers...)
+		want := data[tt.from:tt.to]
+		if got := text(t, r); got != string(structuredMessage(want, 4<<20)) || r.Header.Get("x-ms-structured-content-length") != fmt.Sprint(len(want)) ||
+			r.Header.Get("x-ms-structured-body") != "XSM/1.0; properties=crc64" || r.ContentLength != int64(len(got)) {
+			t.Errorf("%q: %s, %d bytes, %v", tt.span, r.Status, len(got), r.Header)
+		}
+	}
+	wantStatus(t, "another kind", e.send(t, "GET", f, "", "x-ms-structured-body", "XSM/2.0"), 400, "UnsupportedHeader")
+	wantStatus(t, "put empty", e.send(t, "PUT", f, "", "x-ms-blob-type", "BlockBlob"), 201, "")
+	if got := text(t, e.send(t, "GET", f, "", "x-ms-structured-body", "XSM/1.0; properties=crc64")); got != string(structuredMessage(nil, 4<<20)) {
+		t.Errorf("an empty blob is the message %q", got)
+	}
 	if got := crc64.Checksum([]byte("hello"), store.NewCRC()); base64.StdEncoding.EncodeToString(binary.LittleEndian.AppendUint64(nil, got)) != "V0JSBnCFdzM=" {
 		t.Errorf("CRC-64 of hello: %x", got)
 	}

@@ -45,6 +45,12 @@ async function test() {
   assert.deepEqual(await drain((await b.download(5, 10)).readableStreamBody), data.subarray(5, 15));
   assert.equal((await b.getProperties()).contentType, 'video/mp4');
   assert.deepEqual((await b.getTags()).tags, { k: 'v' });
+  const summed = { contentChecksumAlgorithm: 'StorageCrc64' };
+  await b.upload(data, data.length, summed);
+  assert.deepEqual(await drain((await b.download(0, undefined, summed)).readableStreamBody), data);
+  assert.deepEqual(await drain((await b.download(5, 10, summed)).readableStreamBody), data.subarray(5, 15));
+  await b.setTags({ k: 'v' });
+  assert.deepEqual((await b.getTags()).tags, { k: 'v' });
   await b.setMetadata({ m: 'n' });
   await b.setHTTPHeaders({ blobContentType: 'text/plain' });
   await b.setAccessTier('Cool');
