@@ -74,7 +74,7 @@ func (e *RateError) Error() string { return "identity: too many calls; next in "
 // stands for, if the token is for aud. A refusal is a *TokenError or a
 // *RateError; any other error is the directory's or a provider's.
 func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Principal, error) {
-	p, err := a.find(ctx, aud, bearer)
+	p, err := a.find(ctx, aud, "", bearer)
 	if err != nil || aud == Storage { // bytes come in many small requests
 		return p, err
 	}
@@ -84,7 +84,13 @@ func (a *Authority) Check(ctx context.Context, aud Audience, bearer string) (*Pr
 	return p, nil
 }
 
-func (a *Authority) find(ctx context.Context, aud Audience, bearer string) (*Principal, error) {
+// CheckStorage is Check for the blobs of one storage account: a token may be
+// for it alone.
+func (a *Authority) CheckStorage(ctx context.Context, account, bearer string) (*Principal, error) {
+	return a.find(ctx, Storage, account, bearer)
+}
+
+func (a *Authority) find(ctx context.Context, aud Audience, account, bearer string) (*Principal, error) {
 	if bearer == "" || len(bearer) > maxBearer {
 		return nil, &TokenError{Reason: Malformed, Msg: "The access token is invalid."}
 	}
@@ -120,7 +126,7 @@ func (a *Authority) find(ctx context.Context, aud Audience, bearer string) (*Pri
 		return nil, &TokenError{Reason: WrongIssuer, Issuer: c.Issuer, Msg: fmt.Sprintf(
 			"The access token is from the wrong issuer '%s'. It must match the tenant '%s' associated with this subscription.", clip(c.Issuer), a.c.TenantID)}
 	}
-	if len(c.Audience) != 1 || !a.accepts(aud, c.Audience[0], origin) {
+	if len(c.Audience) != 1 || !a.accepts(aud, c.Audience[0], origin) || account != "" && !forStorage(account, c.Audience[0]) {
 		got := strings.Join(c.Audience, ", ")
 		return nil, &TokenError{Reason: WrongAudience, Audience: got, Msg: fmt.Sprintf(
 			"The access token has been obtained for wrong audience or resource '%s'. It should exactly match with one of the allowed audiences %s.", clip(got), a.allowed(aud))}
@@ -183,6 +189,14 @@ func (a *Authority) accepts(aud Audience, audience, origin string) bool {
 		return strings.HasSuffix(u.Host, ".blob.core.windows.net")
 	}
 	return false
+}
+
+// forStorage reports whether an audience that accepts took for Storage covers
+// the account.
+func forStorage(account, audience string) bool {
+	name := strings.ToLower(strings.TrimRight(audience, "/"))
+	u, err := url.Parse(name)
+	return slices.Contains(Storage.known(), name) || err == nil && u.Host == account+".blob.core.windows.net"
 }
 
 func (a *Authority) allowed(aud Audience) string {

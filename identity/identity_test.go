@@ -331,6 +331,16 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+	// A token for one storage account opens no other.
+	for audience, want := range map[string]bool{
+		"https://storage.azure.com/": true, "https://storage.azure.com": true, "https://store.blob.core.windows.net": true, "https://STORE.blob.core.windows.net//": true,
+		"https://other.blob.core.windows.net": false, "https://x.store.blob.core.windows.net": false, "https://store.blob.core.windows.net.evil.example": false, "https://management.azure.com/": false,
+	} {
+		_, err := w.CheckStorage(t.Context(), "store", mine(func(c *single) { c.Audience = audience }))
+		if te, ok := errors.AsType[*TokenError](err); want && err != nil || !want && (!ok || te.Reason != WrongAudience) {
+			t.Errorf("a token for %s: %v", audience, err)
+		}
+	}
 	if err := w.folder.Delete(w.id); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ type endpoint struct {
 // users may sign by tokens of theirs; the value is what they may do now.
 type users struct{ rights sync.Map }
 
-func (u *users) StorageUser(_ context.Context, token string) (object, tenant string, err error) {
+func (u *users) StorageUser(_ context.Context, _, token string) (object, tenant string, err error) {
 	if _, ok := u.rights.Load(token); !ok {
 		return "", "", ams.Errorf(ams.Forbidden, "no such token")
 	}

@@ -26,7 +26,7 @@ func (s *server) userDelegationKey(w http.ResponseWriter, q *request) error {
 	if s.Delegates == nil || len(s.Secret) == 0 {
 		return unserved("user delegation keys")
 	}
-	object, tenant, err := s.Delegates.StorageUser(q.Context(), strings.TrimSpace(token))
+	object, tenant, err := s.Delegates.StorageUser(q.Context(), q.account, strings.TrimSpace(token))
 	if err != nil {
 		return unauthenticated("The token's bearer is not known.")
 	}

@@ -27,8 +27,9 @@ type Bearer interface {
 
 // Delegates knows the users who may sign URLs by tokens of theirs.
 type Delegates interface {
-	// StorageUser says whose a token is, by object id and tenant id.
-	StorageUser(ctx context.Context, token string) (object, tenant string, err error)
+	// StorageUser says whose a token for a storage account is, by object id and
+	// tenant id.
+	StorageUser(ctx context.Context, account, token string) (object, tenant string, err error)
 	// StorageRights is what a user may do with the blobs of a storage account at
 	// present. An error means that there is no such user.
 	StorageRights(ctx context.Context, account, object, tenant string) (read, write bool, err error)

@@ -17,7 +17,7 @@ type storageTokens struct {
 }
 
 func (s storageTokens) CheckStorage(ctx context.Context, account, token string) (read, write bool, err error) {
-	p, err := s.authority.Check(ctx, identity.Storage, token)
+	p, err := s.authority.CheckStorage(ctx, account, token)
 	if err != nil {
 		return false, false, err
 	}
@@ -35,8 +35,8 @@ func (s storageTokens) rights(p *identity.Principal, account string) (read, writ
 	return p.May(blobs+"read", scope), p.May(blobs+"write", scope)
 }
 
-func (s storageTokens) StorageUser(ctx context.Context, token string) (object, tenant string, err error) {
-	p, err := s.authority.Check(ctx, identity.Storage, token)
+func (s storageTokens) StorageUser(ctx context.Context, account, token string) (object, tenant string, err error) {
+	p, err := s.authority.CheckStorage(ctx, account, token)
 	if err != nil {
 		return "", "", err
 	}
