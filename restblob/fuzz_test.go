@@ -197,3 +197,21 @@ func FuzzServiceXML(f *testing.F) {
 		allListed(list, name)
 	})
 }
+
+func FuzzBatch(f *testing.F) {
+	f.Add([]byte("--x\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nDELETE /acct/c/b?x=y HTTP/1.1\r\nx-ms-date: now\r\nContent-Length: 0\r\n\r\n\r\n--x--"))
+	f.Add([]byte("--x--"))
+	f.Add([]byte("--x\n\nPUT //a/../b?comp=tier HTTP/1.0\n\n--x"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		list, err := parseBatch(text, "x")
+		if err == nil && (len(list) == 0 || len(list) > maxBatch) {
+			t.Errorf("%d parts", len(list))
+		}
+		for _, p := range list {
+			if strings.ContainsAny(p.id, "\r\n") || p.request.URL == nil {
+				t.Errorf("%q %+v", p.id, p.request)
+			}
+			parseTarget(p.request)
+		}
+	})
+}

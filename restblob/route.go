@@ -57,8 +57,8 @@ func serviceOperation(q *request, get bool, comp string) operation {
 		return operation{account: "w", resource: "s", write: true, run: (*server).setServiceProperties}
 	case comp == "userdelegationkey" && q.Method == http.MethodPost:
 		return operation{run: (*server).userDelegationKey}
-	case comp == "batch":
-		return refused("batches")
+	case comp == "batch" && q.Method == http.MethodPost:
+		return batches()
 	case comp == "stats":
 		return refused("replication statistics")
 	case comp == "blobs":
@@ -88,10 +88,17 @@ func containerOperation(q *request, get bool, comp string) operation {
 		return operation{account: "wd", resource: "c", write: true, run: (*server).leaseContainer}
 	case comp == "undelete":
 		return refused("undeleting containers")
-	case comp == "batch":
-		return refused("batches")
+	case comp == "batch" && q.Method == http.MethodPost:
+		return batches()
 	}
 	return operation{}
+}
+
+// batches are open to whoever may do anything: each part shows what it may.
+func batches() operation {
+	op := refused("")
+	op.write, op.refused, op.run = false, false, (*server).batch
+	return op
 }
 
 // readOperation is what reading the bytes of a blob needs.

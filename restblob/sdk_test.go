@@ -462,3 +462,79 @@ func TestCreateOnlyRace(t *testing.T) {
 		t.Errorf("%d writers won", won)
 	}
 }
+
+func TestBatch(t *testing.T) {
+	e := serve(t)
+	c := e.container(t, "videos")
+	for _, name := range []string{"a", "dir/b ü", "c", "d"} {
+		if _, err := c.NewBlockBlobClient(name).Upload(ctx, body([]byte("x")), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bb := must[*container.BatchBuilder](t)(c.NewBatchBuilder())
+	for _, name := range []string{"a", "absent", "dir/b ü"} {
+		if err := bb.Delete(name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := must[container.SubmitBatchResponse](t)(c.SubmitBatch(ctx, bb, nil))
+	if len(r.Responses) != 3 || r.Responses[0].Error != nil || r.Responses[2].Error != nil || *r.Responses[2].ContentID != 2 {
+		t.Fatalf("%+v", r.Responses)
+	}
+	wantCode(t, "an absent blob", r.Responses[1].Error, 404, "BlobNotFound")
+	// By a signature that lets set tiers and not delete; of several containers.
+	signed := must[*container.Client](t)(container.NewClientWithNoCredential(e.server.URL+"/"+account+"/videos?"+full("videos"), nil))
+	bb = must[*container.BatchBuilder](t)(signed.NewBatchBuilder())
+	if err := bb.SetTier("c", blob.AccessTierCool, nil); err != nil {
+		t.Fatal(err)
+	}
+	if r := must[container.SubmitBatchResponse](t)(signed.SubmitBatch(ctx, bb, nil)); len(r.Responses) != 1 || r.Responses[0].Error != nil {
+		t.Fatalf("%+v", r.Responses)
+	}
+	if p := must[blob.GetPropertiesResponse](t)(c.NewBlobClient("c").GetProperties(ctx, nil)); *p.AccessTier != "Cool" {
+		t.Errorf("the tier is %s", *p.AccessTier)
+	}
+	if got := listed(t, c); !slices.Equal(got, []string{"c", "d"}) {
+		t.Errorf("left are %v", got)
+	}
+	batch := "/" + account + "/?comp=batch&" + full("videos")
+	part := func(lines string) string {
+		return "--x\r\nContent-Type: application/http\r\nContent-ID: 7\r\n\r\n" + lines + "\r\n\r\n"
+	}
+	del := part("DELETE /" + account + "/videos/d HTTP/1.1")
+	multipart := []string{"Content-Type", "multipart/mixed; boundary=x"}
+	in := "/" + account + "/videos?restype=container&comp=batch&" + full("videos")
+	wantStatus(t, "a stranger", e.send(t, "POST", "/"+account+"/videos?restype=container&comp=batch", del+"--x--", multipart...), 401, "NoAuthenticationInformation")
+	wantStatus(t, "a service's batch by a container's signature", e.send(t, "POST", batch, del+"--x--", multipart...), 403, "AuthorizationResourceTypeMismatch")
+	for what, text := range map[string]string{"no parts": "--x--", "no end": del, "no request": part("hello") + "--x--", "many": strings.Repeat(del, 257) + "--x--"} {
+		if r := e.send(t, "POST", in, text, multipart...); r.StatusCode != 400 {
+			t.Errorf("%s: %s", what, r.Status)
+		}
+	}
+	wantStatus(t, "no multipart", e.send(t, "POST", in, del, "Content-Type", "text/plain"), 400, "InvalidHeaderValue")
+	// A part's own rights count: the batch's signature opens nothing in it.
+	for what, tt := range map[string][2]string{
+		"unsigned": {"DELETE /" + account + "/videos/d HTTP/1.1", "401"}, "not a deletion": {"PUT /" + account + "/videos/d?" + full("videos") + " HTTP/1.1", "400"},
+		"a container": {"DELETE /" + account + "/videos?restype=container&" + full("videos") + " HTTP/1.1", "400"},
+		"elsewhere":   {"DELETE /" + account + "/other/d?" + full("other") + " HTTP/1.1", "400"},
+		"a batch":     {"POST " + in + " HTTP/1.1", "400"},
+	} {
+		r := e.send(t, "POST", in, part(tt[0])+"--x--", multipart...)
+		if got := text(t, r); r.StatusCode != 202 || !strings.Contains(got, "\r\n\r\nHTTP/1.1 "+tt[1]+" ") || !strings.Contains(got, "Content-ID: 7\r\n") {
+			t.Errorf("%s: %s %q", what, r.Status, got)
+		}
+	}
+	if got := listed(t, c); !slices.Equal(got, []string{"c", "d"}) {
+		t.Errorf("left are %v", got)
+	}
+}
+
+func listed(t *testing.T, c *container.Client) (names []string) {
+	t.Helper()
+	for pager := c.NewListBlobsFlatPager(nil); pager.More(); {
+		for _, b := range must[container.ListBlobsFlatResponse](t)(pager.NextPage(ctx)).Segment.BlobItems {
+			names = append(names, *b.Name)
+		}
+	}
+	return names
+}

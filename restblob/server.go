@@ -113,17 +113,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context()) // a copy, whose Body is ours to replace
 	body := &patientBody{ReadCloser: r.Body, conn: http.NewResponseController(w), wait: s.Patience}
 	r.Body = body
-	err := s.serve(out, r)
+	err := s.serve(out, r, nil)
 	if err == nil {
 		return
 	}
-	f := toFault(err)
-	if f == nil {
-		f = &fault{status: http.StatusInternalServerError, code: "InternalError", msg: "The server encountered an internal error. Please retry the request."}
-		if r.Context().Err() == nil {
-			s.Log.ErrorContext(r.Context(), "blob request failed", "method", r.Method, "path", r.URL.Path, "request", id, "err", err)
-		}
-	}
+	f := s.fault(r, id, err)
 	if out.started {
 		// The status is sent: only a broken connection tells the client.
 		panic(http.ErrAbortHandler)
@@ -132,10 +126,26 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeFault(w, r, f, id, s.Now())
 }
 
-func (s *server) serve(w *response, r *http.Request) error {
+// fault is what r's client is told of err.
+func (s *server) fault(r *http.Request, id string, err error) *fault {
+	if f := toFault(err); f != nil {
+		return f
+	}
+	if r.Context().Err() == nil {
+		s.Log.ErrorContext(r.Context(), "blob request failed", "method", r.Method, "path", r.URL.Path, "request", id, "err", err)
+	}
+	return &fault{status: http.StatusInternalServerError, code: "InternalError", msg: "The server encountered an internal error. Please retry the request."}
+}
+
+// serve answers r, or returns why not. A part of a batch has the version of
+// the whole.
+func (s *server) serve(w *response, r *http.Request, whole *request) error {
 	q := &request{Request: r, query: r.URL.Query(), now: s.Now()}
 	if err := q.readVersion(); err != nil {
 		return err
+	}
+	if whole != nil && q.Header.Get("x-ms-version") == "" {
+		q.version = whole.version
 	}
 	w.Header().Set("x-ms-version", q.version)
 	var err error

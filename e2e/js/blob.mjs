@@ -106,6 +106,9 @@ async function test() {
   assert.equal((await service.getProperties()).cors[0].allowedOrigins, '*');
   await service.setProperties({ cors: [] });
   assert.equal((await service.getAccountInfo()).accountKind, 'StorageV2');
+  const batch = await service.getBlobBatchClient().deleteBlobs([c.getBlobClient('parts'), c.getBlobClient('absent'), c.getBlobClient('copy')]);
+  assert.deepEqual(batch.subResponses.map((r) => r.status), [202, 404, 202]);
+  assert.equal(batch.subResponses[1].errorCode, 'BlobNotFound');
   await b.delete({ deleteSnapshots: 'include' });
   assert.equal(await b.exists(), false);
   await c.delete();
