@@ -259,7 +259,7 @@ func (a *Account) deleteAsset(ctx context.Context, name string, keepContainer bo
 		if asset, err = tx.Asset(a.ID, name); err != nil {
 			return err
 		}
-		return unpublish(tx, asset)
+		return a.s.unpublish(tx, asset)
 	})
 	if existed, err := gone(err); !existed {
 		return false, err
@@ -278,7 +278,14 @@ func (a *Account) deleteAsset(ctx context.Context, name string, keepContainer bo
 }
 
 // unpublish deletes the locators of an asset.
-func unpublish(tx *catalog.Tx, asset *ams.Asset) error {
+func (s *Server) unpublish(tx *catalog.Tx, asset *ams.Asset) error {
+	signed, err := tx.SASLocators(asset.Account, asset.ID)
+	if err != nil {
+		return err
+	}
+	if err := s.deleteSASLocators(tx, asset, signed...); err != nil {
+		return err
+	}
 	locators, err := tx.AssetLocators(asset.Account, asset.Name)
 	if err != nil {
 		return err

@@ -23,11 +23,15 @@ type Limits struct {
 	Filters          int // of one account, and of one asset: 100
 	Tracks           int // of one asset: 100 (AMS documents none)
 	LocatorsPerAsset int // 100
-	FilesPerAsset    int // records of v2: 10,000 (AMS documents none)
-	Endpoints        int // streaming endpoints of one account: 2
-	ScaleUnits       int // of one streaming endpoint: 10
-	IngestManifests  int // of one account: 100,000 (AMS documents none)
-	IngestFiles      int // of one ingest manifest: 100,000 (AMS documents none)
+	// As v2 counts them, SAS locators too: 5. A container has at most five stored
+	// access policies, unless this is set higher.
+	V2LocatorsPerAsset int
+	AccessPolicies     int // of one account, v2: 1,000,000
+	FilesPerAsset      int // records of v2: 10,000 (AMS documents none)
+	Endpoints          int // streaming endpoints of one account: 2
+	ScaleUnits         int // of one streaming endpoint: 10
+	IngestManifests    int // of one account: 100,000 (AMS documents none)
+	IngestFiles        int // of one ingest manifest: 100,000 (AMS documents none)
 }
 
 // defaults fills the zero fields and makes "no bound" a large number.
@@ -39,7 +43,7 @@ func (l Limits) defaults() Limits {
 		{&l.Accounts, 100}, {&l.StorageAccounts, 100}, {&l.Assets, 1_000_000}, {&l.Jobs, 500_000},
 		{&l.Transforms, 100}, {&l.Policies, 100}, {&l.Filters, 100}, {&l.Tracks, 100},
 		{&l.LocatorsPerAsset, 100}, {&l.FilesPerAsset, 10_000}, {&l.Endpoints, 2}, {&l.ScaleUnits, 10},
-		{&l.IngestManifests, 100_000}, {&l.IngestFiles, 100_000},
+		{&l.IngestManifests, 100_000}, {&l.IngestFiles, 100_000}, {&l.V2LocatorsPerAsset, 5}, {&l.AccessPolicies, 1_000_000},
 	} {
 		switch {
 		case *f.at == 0:

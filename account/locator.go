@@ -23,6 +23,11 @@ type LocatorRequest struct {
 	ContentKeyPolicy string       // for the keys that the streaming policy names none for
 	ContentKeys      []KeyRequest // the others are random
 	Filters          []string     // of the account or the asset
+
+	// What v2 says of its locators. A nil label: the name.
+	accessPolicy string
+	label        *string
+	bare         bool
 }
 
 // maxAlternativeMedia bounds an alternativeMediaId, in bytes. AMS documents
@@ -138,7 +143,9 @@ func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string
 		Start: r.Start, End: r.End, AlternativeMedia: r.AlternativeMedia,
 		ContentKeyPolicy: r.ContentKeyPolicy, Filters: r.Filters,
 		Created: a.s.now(), CreatedBy: caller(ctx),
+		AssetID: asset.ID, AccessPolicy: r.accessPolicy, Label: name, Bare: r.bare,
 	}
+	set(&l.Label, r.label)
 	if err := tx.InsertLocator(l); err != nil {
 		return nil, err
 	}

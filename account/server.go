@@ -59,10 +59,11 @@ type Config struct {
 // concurrently.
 type Server struct {
 	Config
-	operations   sync.WaitGroup // those that outlive their request
-	first        string         // name of the first account; set by EnsureFirst
-	assets, jobs tally
-	uploads      arrivals // to ingest manifests
+	operations     sync.WaitGroup // those that outlive their request
+	first          string         // name of the first account; set by EnsureFirst
+	assets, jobs   tally
+	uploads        arrivals // to ingest manifests
+	accessPolicies tally
 }
 
 // New makes a Server. It touches nothing.
@@ -86,7 +87,8 @@ func New(c Config) *Server {
 		assets: tally{of: map[string]counted{}, count: (*catalog.Tx).CountAssets},
 		jobs:   tally{of: map[string]counted{}, count: (*catalog.Tx).CountJobs},
 
-		uploads: arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
+		uploads:        arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
+		accessPolicies: tally{of: map[string]counted{}, count: (*catalog.Tx).CountLocatorPolicies},
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 var Never = time.Date(9999, 12, 31, 23, 59, 59, 999999900, time.UTC)
 
 // A StreamingLocator publishes an asset under the path /{ID}/… of every
-// running streaming endpoint. Locators are immutable.
+// running streaming endpoint. v3 never changes one, v2 its times. In v2 it is a
+// Locator of the type OnDemandOrigin.
 type StreamingLocator struct {
 	Account          string // Account.ID
 	Name             string
@@ -24,11 +25,97 @@ type StreamingLocator struct {
 	Filters          []string
 	Created          time.Time
 	CreatedBy        string
+
+	AssetID      string // of Asset
+	AccessPolicy string // as in Locator
+	Label        string // the v2 Name; of a locator that v3 made its Name
+	Bare         bool   // as in Locator
 }
 
 // Active reports whether the locator serves at the instant now.
 func (l *StreamingLocator) Active(now time.Time) bool {
 	return !now.Before(l.Start) && now.Before(l.End)
+}
+
+// A Locator is what v2 calls so: a URL that gives access to the files of an
+// asset for some time.
+type Locator struct {
+	Account      string // Account.ID
+	ID           string // guid, lower case, no other locator's of the server; the v2 Id is "nb:lid:UUID:" + ID
+	Type         LocatorType
+	Asset        string    // Asset.ID
+	AccessPolicy string    // LocatorPolicy.ID; empty for a streaming locator that v3 made
+	Label        string    // the v2 Name
+	Start        time.Time // zero: no start
+	End          time.Time
+	Bare         bool // Start was given without a time zone, and is shown so
+	Created      time.Time
+}
+
+// A LocatorType says what the URL of a Locator leads to.
+type LocatorType int
+
+// The types of locators.
+const (
+	SASLocator     LocatorType = 1 // the container, by a stored access policy that has the locator's guid as its id
+	OnDemandOrigin LocatorType = 2 // a streaming endpoint, by the streaming locator of the same guid
+)
+
+// A LocatorPolicy is an AccessPolicy of v2: what a locator allows and how
+// long. It never changes; locators keep what they took from it.
+type LocatorPolicy struct {
+	Account      string // Account.ID
+	ID           string // guid; the v2 Id is "nb:pid:UUID:" + ID
+	Name         string
+	Minutes      float64
+	Permissions  int // sum of the flags below
+	Created      time.Time
+	LastModified time.Time
+}
+
+// The permissions of a LocatorPolicy.
+const (
+	AccessRead   = 1
+	AccessWrite  = 2
+	AccessDelete = 4
+	AccessList   = 8
+)
+
+// SAS spells the permissions as a shared access signature does.
+func (p *LocatorPolicy) SAS() (sp string) {
+	for _, f := range []struct {
+		flag int
+		sp   string
+	}{{AccessRead, "r"}, {AccessWrite, "w"}, {AccessDelete, "d"}, {AccessList, "l"}} {
+		if p.Permissions&f.flag != 0 {
+			sp += f.sp
+		}
+	}
+	return sp
+}
+
+// Validate reports the first rule that p breaks, as an Invalid error.
+func (p *LocatorPolicy) Validate() error {
+	const century = 100 * 366 * 24 * 60
+	switch {
+	case !(p.Minutes > 0 && p.Minutes < 80*century): // not a number either
+		return Invalidf("DurationInMinutes", "DurationInMinutes must be positive, and not more than 8000 years.")
+	case p.Permissions < 0 || p.Permissions > AccessRead|AccessWrite|AccessDelete|AccessList:
+		return Invalidf("Permissions", "Permissions must be a sum of 1 (read), 2 (write), 4 (delete) and 8 (list).")
+	}
+	return nil
+}
+
+// Until is when access that begins at start ends. Years have four digits.
+func (p *LocatorPolicy) Until(start time.Time) time.Time {
+	for left := p.Minutes; left > 0; { // a Duration holds 292 years
+		step := min(left, 60*24*365*100)
+		start, left = start.Add(time.Duration(step*float64(time.Minute))), left-step
+	}
+	if start.After(Never) {
+		return Never
+	}
+	return start
 }
 
 // A Protocol is a family of manifests, or progressive download.

@@ -54,7 +54,7 @@ func (s *Store) UpdateContainer(ctx context.Context, account, name string, chang
 		if err := change(c); err != nil {
 			return err
 		}
-		c.LastModified, c.ETag = s.stamp()
+		s.Stamp(c)
 		changed = *c
 		return nil
 	})
@@ -63,6 +63,10 @@ func (s *Store) UpdateContainer(ctx context.Context, account, name string, chang
 	}
 	return &changed, nil
 }
+
+// Stamp marks c as changed now, for callers that change it in a transaction of
+// their own.
+func (s *Store) Stamp(c *ams.Container) { c.LastModified, c.ETag = s.stamp() }
 
 // DeleteContainer removes a container and all its blobs.
 func (s *Store) DeleteContainer(ctx context.Context, account, name string, cond Conditions) error {

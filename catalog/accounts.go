@@ -65,6 +65,10 @@ func (tx *Tx) DeleteAccount(id string) error {
 	if _, err := policies.delete(tx, "account = ?", id); err != nil {
 		return err
 	}
+	// What is on its way to notification endpoints goes with them.
+	if _, err := eventTargets.delete(tx, "name >= ? AND name < ?", EndpointTarget(id, ""), "v2:"+id+";"); err != nil {
+		return err
+	}
 	return accounts.deleteOne(tx, "id = ?", id)
 }
 

@@ -134,21 +134,24 @@ func (db *DB) Containers(ctx context.Context, account, prefix, from string, limi
 
 // UpdateContainer rewrites what change changes.
 func (db *DB) UpdateContainer(ctx context.Context, account, name string, change func(*ams.Container) error) error {
-	return db.change(ctx, func(tx *Tx) error {
-		seq, c, err := tx.container(account, name)
-		if err != nil {
-			return err
-		}
-		if err := change(c); err != nil {
-			return err
-		}
-		rest, err := containerText(c)
-		if err != nil {
-			return err
-		}
-		_, err = tx.exec("UPDATE blob_containers SET etag = ?, last_modified = ?, rest = ? WHERE seq = ?", c.ETag, ticks(c.LastModified), rest, seq)
+	return db.change(ctx, func(tx *Tx) error { return tx.UpdateContainer(account, name, change) })
+}
+
+// UpdateContainer is the same in a transaction of the caller's.
+func (tx *Tx) UpdateContainer(account, name string, change func(*ams.Container) error) error {
+	seq, c, err := tx.container(account, name)
+	if err != nil {
 		return err
-	})
+	}
+	if err := change(c); err != nil {
+		return err
+	}
+	rest, err := containerText(c)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec("UPDATE blob_containers SET etag = ?, last_modified = ?, rest = ? WHERE seq = ?", c.ETag, ticks(c.LastModified), rest, seq)
+	return err
 }
 
 // DeleteContainer removes a container with its blobs and staged blocks and

@@ -201,6 +201,31 @@ func (tx *Tx) hasTargets(where string) (bool, error) {
 	return err == nil, err
 }
 
+// HasTarget reports whether there is a target of the name, of either kind.
+func (tx *Tx) HasTarget(name string) (bool, error) {
+	n, err := eventTargets.count(tx, "name = ?", name)
+	return n > 0, err
+}
+
+// WaitingEndpoints are the targets of notification endpoints for which
+// deliveries wait.
+func (tx *Tx) WaitingEndpoints() (names []string, err error) {
+	rows, err := tx.query("SELECT name FROM event_targets WHERE NOT " + ofConfiguration +
+		" AND EXISTS (SELECT 1 FROM deliveries d WHERE d.target = event_targets.name AND d.state = 'Waiting')")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
 // EventTargets lists the targets of the configuration by name.
 func (tx *Tx) EventTargets() (list []*EventTarget, err error) {
 	err = eventTargets.each(tx, func(_ int64, row *targetRow) (err error) {

@@ -21,6 +21,10 @@ var locators = table[ams.StreamingLocator]{
 		{name: "start_time", at: func(l *ams.StreamingLocator) any { return &l.Start }},
 		{name: "end_time", at: func(l *ams.StreamingLocator) any { return &l.End }},
 		{name: "created", at: func(l *ams.StreamingLocator) any { return &l.Created }},
+		{name: "asset_id", at: func(l *ams.StreamingLocator) any { return &l.AssetID }},
+		{name: "access_policy", at: func(l *ams.StreamingLocator) any { return &l.AccessPolicy }},
+		{name: "label", at: func(l *ams.StreamingLocator) any { return &l.Label }},
+		{name: "bare", at: func(l *ams.StreamingLocator) any { return (*flag)(&l.Bare) }},
 	},
 	rest: func(l *ams.StreamingLocator) map[string]any {
 		return map[string]any{
@@ -59,8 +63,10 @@ func (tx *Tx) AssetLocators(account, asset string) ([]*ams.StreamingLocator, err
 
 // InsertLocator adds a streaming locator. A taken name is Exists; so is an id
 // that any account's locator has, with Target "properties.streamingLocatorId".
-// Locators are immutable.
 func (tx *Tx) InsertLocator(l *ams.StreamingLocator) error {
+	if err := tx.freeLocatorID(l.ID); err != nil {
+		return err
+	}
 	other, err := tx.LocatorByID(l.ID)
 	if err == nil && (other.Account != l.Account || fold(other.Name) != fold(l.Name)) {
 		return &ams.Error{Code: ams.Exists, Target: "properties.streamingLocatorId",
@@ -71,6 +77,11 @@ func (tx *Tx) InsertLocator(l *ams.StreamingLocator) error {
 	}
 	_, err = locators.insert(tx, l)
 	return err
+}
+
+// UpdateLocator rewrites the streaming locator with that id.
+func (tx *Tx) UpdateLocator(l *ams.StreamingLocator) error {
+	return locators.update(tx, l, "id = ?", l.ID)
 }
 
 // DeleteLocator deletes a streaming locator.

@@ -35,5 +35,5 @@ func TestV2Face(t *testing.T) {
 	}
 	get("MediaProcessors()?$filter=Name%20eq%20'Media%20Encoder%20Standard'", http.StatusOK, "nb:mpid:UUID:ff4df607-d419-42f0-bc17-a481b1331e56")
 	get("StreamingEndpoints", http.StatusOK, `"Name":"default"`)
-	get("Assets", http.StatusNotImplemented, "Assets")
+	get("Channels", http.StatusNotImplemented, "Channels")
 }

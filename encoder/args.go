@@ -27,28 +27,21 @@ func partFile(part string) string { return part + ".mp4" }
 func stillFile(i int, format string) string { return fmt.Sprintf("still%d-%%06d.%s", i, format) }
 
 // Args returns the arguments with which ffmpeg makes every track of the plan
-// from the files inputs, the source and what else is copied from, one file for
-// each in folder dir. The source is decoded once.
-func (p *Plan) Args(inputs []string, dir string) []string {
+// from the files paths, one for each of its inputs, one file for each in folder
+// dir. The source is decoded once.
+func (p *Plan) Args(paths []string, dir string) []string {
 	args := []string{"-y", "-xerror"}
-	for i, path := range inputs {
-		options := ffmpeg.Strict()
-		if i == 0 {
-			if p.Seek > 0 {
-				options = append(options, "-ss", secs(p.Seek))
-			}
-			if p.Until > 0 {
-				options = append(options, "-t", secs(p.Until))
-			}
-		}
-		args = append(args, ffmpeg.Input(path, options...)...)
+	for i, in := range p.Inputs {
+		args = append(args, in.open(paths[i])...)
 	}
 	var graph []string
 	if p.Video != nil {
 		graph = append(graph, p.Video.filters()...)
 	}
-	if p.Audio != nil {
-		graph = append(graph, p.Audio.filters()...)
+	n := 0 // of encoded sounds
+	for i := range p.Audio {
+		graph = append(graph, p.Audio[i].filters(n)...)
+		n += len(p.Audio[i].Tracks)
 	}
 	if graph != nil {
 		args = append(args, "-filter_complex", strings.Join(graph, ";"))
@@ -78,11 +71,13 @@ func (p *Plan) Args(inputs []string, dir string) []string {
 				ffmpeg.File(filepath.Join(strings.ReplaceAll(dir, "%", "%%"), stillFile(i, im.Format))))
 		}
 	}
-	if p.Audio != nil {
-		for i, s := range p.Audio.Tracks {
-			part := fmt.Sprintf("a%d", i)
+	n = 0
+	for _, a := range p.Audio {
+		for _, s := range a.Tracks {
+			part := fmt.Sprintf("a%d", n)
 			args = append(args, "-map", "["+part+"]", "-c:a", s.Codec, "-b:a", strconv.Itoa(s.Bitrate))
-			output(part, p.Audio.Language)
+			output(part, a.Language)
+			n++
 		}
 	}
 	for i, c := range p.Copies {
@@ -96,6 +91,27 @@ func (p *Plan) Args(inputs []string, dir string) []string {
 		output(fmt.Sprintf("c%d", i), language)
 	}
 	return args
+}
+
+// open returns the arguments that open an input.
+func (in Input) open(path string) []string {
+	options := ffmpeg.Strict()
+	if in.Upright {
+		options = append(options, "-noautorotate")
+	}
+	if in.Loop {
+		options = append(options, "-stream_loop", "-1")
+	}
+	if in.Seek > 0 {
+		options = append(options, "-ss", secs(in.Seek))
+	}
+	if in.Until > 0 {
+		options = append(options, "-t", secs(in.Until))
+	}
+	if in.Still != "" {
+		return ffmpeg.Picture(path, in.Still, options...)
+	}
+	return ffmpeg.Input(path, options...)
 }
 
 // codec returns the encoder's options for one rung. IDRs go by the number of the
@@ -185,43 +201,28 @@ func resize(width, height int, pad []int) string {
 	return s + ",setsar=1"
 }
 
-// filters returns the chains from the source's picture to one output for each
+// filters returns the chains from the parts' pictures to one output for each
 // rung, [v0], [v1] and so on, and for each set of images, [i0]. ffmpeg itself
 // turns the picture upright before them: if it did not, it would write the
 // source's rotation into the outputs, whatever became of the picture.
 func (v *Video) filters() []string {
-	chain := []string{
-		"setpts=PTS-(" + secs(v.Origin) + ")/TB",
-	}
-	if v.Deinterlace != "" {
-		chain = append(chain, "bwdif=mode=send_frame:parity="+v.Deinterlace+":deint=interlaced")
-	}
-	switch v.Rotate {
-	case 90:
-		chain = append(chain, "transpose=clock")
-	case 180:
-		chain = append(chain, "hflip", "vflip")
-	case 270:
-		chain = append(chain, "transpose=cclock")
-	}
-	if c := v.Crop; c != nil {
-		chain = append(chain, fmt.Sprintf("crop=%d:%d:%d:%d", c[2], c[3], c[0], c[1]))
-	}
-	chain = append(chain, "fps=fps="+v.Rate.String()+":start_time=0")
-	if v.End > 0 {
-		chain = append(chain, fmt.Sprintf("trim=end_frame=%d", max(1, int64(math.Round(v.End.Seconds()*v.Rate.Float())))))
-	}
-	if v.ToneMap != "" {
-		peak := "100" // nits of diffuse white that the curve starts from
-		if v.ToneMap == "arib-std-b67" {
-			peak = "203"
+	var graph, chain []string
+	if len(v.Parts) == 1 {
+		chain = v.Parts[0].filters(v)
+	} else {
+		in := ""
+		for i := range v.Parts {
+			graph = append(graph, strings.Join(v.Parts[i].filters(v), ",")+fmt.Sprintf("[p%d]", i))
+			in += fmt.Sprintf("[p%d]", i)
 		}
-		if v.Assume != nil {
-			chain = append(chain, "setparams="+strings.Join(v.Assume, ":"))
-		}
-		chain = append(chain,
-			"zscale=t=linear:npl="+peak, "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0",
-			"zscale=t=bt709:m=bt709:r=tv")
+		chain = []string{in + fmt.Sprintf("concat=n=%d", len(v.Parts))}
+	}
+	for i := range v.Overlays {
+		o := &v.Overlays[i]
+		graph = append(graph,
+			strings.Join(chain, ",")+fmt.Sprintf("[b%d]", i),
+			fmt.Sprintf("[%d:%d]%s[o%d]", o.Input, o.Stream, o.filters(v.Rate.String()), i))
+		chain = []string{fmt.Sprintf("[b%d][o%d]%s", i, i, o.over())}
 	}
 	colored := false
 	for _, f := range v.Fades {
@@ -253,44 +254,145 @@ func (v *Video) filters() []string {
 		branch(v.Images[i].filters(), fmt.Sprintf("i%d", i))
 	}
 	chain = append(chain, fmt.Sprintf("split=%d%s", len(outputs), split.String()))
-	return append([]string{fmt.Sprintf("[0:%d]%s", v.Stream, strings.Join(chain, ","))}, outputs...)
+	return append(append(graph, strings.Join(chain, ",")), outputs...)
+}
+
+// filters is the chain from a file's picture to frames at the output's rate,
+// upright, in SDR, from time 0 on.
+func (pic *Picture) filters(v *Video) []string {
+	if pic.Input < 0 {
+		return []string{fmt.Sprintf("color=black:s=%dx%d:r=%s,trim=end_frame=%d,setsar=1,format=%s", v.Canvas[0], v.Canvas[1], v.Rate, pic.Frames, v.Format)}
+	}
+	chain := []string{fmt.Sprintf("[%d:%d]setpts=PTS-(%s)/TB", pic.Input, pic.Stream, secs(pic.Origin))}
+	if pic.Deinterlace != "" {
+		chain = append(chain, "bwdif=mode=send_frame:parity="+pic.Deinterlace+":deint=interlaced")
+	}
+	switch pic.Rotate {
+	case 90:
+		chain = append(chain, "transpose=clock")
+	case 180:
+		chain = append(chain, "hflip", "vflip")
+	case 270:
+		chain = append(chain, "transpose=cclock")
+	}
+	if c := pic.Crop; c != nil {
+		chain = append(chain, fmt.Sprintf("crop=%d:%d:%d:%d", c[2], c[3], c[0], c[1]))
+	}
+	chain = append(chain, "fps=fps="+v.Rate.String()+":start_time=0")
+	switch {
+	case pic.Frames > 0: // the sound of the next part must not come early or late
+		chain = append(chain, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", pic.Slack), fmt.Sprintf("trim=end_frame=%d", pic.Frames))
+	case pic.End > 0:
+		chain = append(chain, fmt.Sprintf("trim=end_frame=%d", max(1, int64(math.Round(pic.End.Seconds()*v.Rate.Float())))))
+	}
+	if pic.ToneMap != "" {
+		peak := "100" // nits of diffuse white that the curve starts from
+		if pic.ToneMap == "arib-std-b67" {
+			peak = "203"
+		}
+		if pic.Assume != nil {
+			chain = append(chain, "setparams="+strings.Join(pic.Assume, ":"))
+		}
+		chain = append(chain,
+			"zscale=t=linear:npl="+peak, "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0",
+			"zscale=t=bt709:m=bt709:r=tv")
+	}
+	if c := v.Canvas; c != nil {
+		// Parts of another shape are letterboxed into the first one's.
+		chain = append(chain, fmt.Sprintf("scale='trunc(iw*sar/2)*2':ih,setsar=1,scale=%d:%d:force_original_aspect_ratio=decrease:force_divisible_by=2:flags=bicubic,pad=%d:%d:(ow-iw)/2:(oh-ih)/2,setsar=1",
+			c[0], c[1], c[0], c[1]), "format="+v.Format)
+	}
+	return chain
 }
 
 // layouts are ffmpeg's names of what a number of channels is.
-var layouts = map[int]string{1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+var layouts = map[int]string{1: "mono", 2: "stereo", 5: "5.0", 6: "5.1", 8: "7.1"}
 
-// filters returns the chains from the source's sound to [a0], [a1] and so on.
-// What lies before time 0 is cut off, what is missing at the start or in between
-// is silence.
-func (a *Audio) filters() []string {
-	var in string
-	for _, s := range a.Streams {
-		in += fmt.Sprintf("[0:%d]", s)
+// filters returns the chains from the parts' sounds to the tracks, which are
+// called [a…] from n on. What lies before time 0 is cut off, what is missing at
+// the start or in between is silence.
+func (a *Audio) filters(n int) []string {
+	first := a.Tracks[0]
+	var graph []string
+	var chain string
+	if len(a.Parts) == 1 {
+		chain = a.Parts[0].filters(first)
+	} else {
+		in := ""
+		for i := range a.Parts {
+			label := fmt.Sprintf("[q%d_%d]", n, i)
+			graph = append(graph, a.Parts[i].filters(first)+","+a.Parts[i].channels(first)+label)
+			in += label
+		}
+		chain = in + fmt.Sprintf("concat=n=%d:v=0:a=1", len(a.Parts))
 	}
-	if len(a.Streams) > 1 {
-		in += fmt.Sprintf("join=inputs=%d:channel_layout=stereo,", len(a.Streams))
+	mono := len(a.Parts) == 1 && a.Parts[0].Mono
+	if a.Mix != nil {
+		// They may start before the sound does.
+		chain += fmt.Sprintf(",aresample=%d:async=1:first_pts=0[n%d]", first.Rate, n)
+		graph = append(graph, chain)
+		in := fmt.Sprintf("[n%d]", n)
+		for i := range a.Mix {
+			m := &a.Mix[i]
+			label := fmt.Sprintf("[m%d_%d]", n, i)
+			graph = append(graph, fmt.Sprintf("[%d:%d]%s%s", m.Input, m.Stream, m.filters(first.Rate), label))
+			in += label
+		}
+		chain = in + fmt.Sprintf("amix=inputs=%d:duration=first:normalize=0", 1+len(a.Mix))
+	}
+	out := func(s Sound) string {
+		up := ""
+		if mono && s.Channels > 1 {
+			up = "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
+		}
+		if s.Loudness {
+			up += loudnorm
+		}
+		return up + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s", s.Rate, layouts[s.Channels])
+	}
+	if len(a.Tracks) == 1 {
+		return append(graph, chain+","+out(a.Tracks[0])+fmt.Sprintf("[a%d]", n))
+	}
+	chain += fmt.Sprintf(",asplit=%d", len(a.Tracks))
+	var outputs []string
+	for i, s := range a.Tracks {
+		chain += fmt.Sprintf("[t%d]", n+i)
+		outputs = append(outputs, fmt.Sprintf("[t%d]%s[a%d]", n+i, out(s), n+i))
+	}
+	return append(append(graph, chain), outputs...)
+}
+
+// loudnorm brings programmes to the level of EBU R128, and the peaks below what
+// a lossy codec may add to. It is the filter's one-pass mode, which works on
+// sound as it comes.
+const loudnorm = "loudnorm=I=-23:LRA=7:TP=-2,"
+
+// filters is the chain from a file's sound to one from time 0 on.
+func (a *Voice) filters(like Sound) string {
+	if a.Tracks == nil {
+		return fmt.Sprintf("anullsrc=r=%d:cl=%s,atrim=end=%s", like.Rate, layouts[like.Channels], secs(a.Length))
+	}
+	var in string
+	for _, s := range a.Tracks {
+		in += fmt.Sprintf("[%d:%d]", s.Input, s.Stream)
+	}
+	if len(a.Tracks) > 1 {
+		in += fmt.Sprintf("join=inputs=%d:channel_layout=%s,", len(a.Tracks), a.Layout)
 	}
 	in += "asetpts=PTS-(" + secs(a.Origin) + ")/TB"
 	if a.End > 0 {
 		in += ",atrim=end=" + secs(a.End)
 	}
-	chain := func(s Sound) string {
-		up := ""
-		if a.Mono && s.Channels > 1 {
-			up = "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
-		}
-		return up + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s", s.Rate, layouts[s.Channels])
+	return in
+}
+
+// channels brings a part to the form that all parts have, at its exact length.
+func (a *Voice) channels(like Sound) string {
+	up := ""
+	if a.Mono && like.Channels > 1 {
+		up = "pan=stereo|c0=c0|c1=c0,"
 	}
-	if len(a.Tracks) == 1 {
-		return []string{in + "," + chain(a.Tracks[0]) + "[a0]"}
-	}
-	in += fmt.Sprintf(",asplit=%d", len(a.Tracks))
-	var outputs []string
-	for i, s := range a.Tracks {
-		in += fmt.Sprintf("[t%d]", i)
-		outputs = append(outputs, fmt.Sprintf("[t%d]%s[a%d]", i, chain(s), i))
-	}
-	return append([]string{in}, outputs...)
+	return up + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s,apad,atrim=end=%s", like.Rate, layouts[like.Channels], secs(a.Length))
 }
 
 func secs(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }

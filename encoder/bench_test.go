@@ -1,15 +1,19 @@
 package encoder
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
 )
 
@@ -32,18 +36,18 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate720p"), Request{Source: info, Name: "film"})
+	plan, err := NewPlan(preset("H264MultipleBitrate720p"), One("film", info, Clip{}))
 	if err != nil {
 		b.Fatal(err)
 	}
 	var whole, bare cost
 	for b.Loop() {
 		whole.add(b, func() error {
-			src, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
+			media, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
 			if err != nil {
 				return err
 			}
-			_, err = Encode(b.Context(), tools, plan, []Source{src}, filepath.Join(b.TempDir(), "out"), nil)
+			_, err = Encode(b.Context(), tools, plan, media, filepath.Join(b.TempDir(), "out"), nil)
 			return err
 		})
 		bare.add(b, func() error { return exec.Command(tools.FFmpeg, bareArgs(plan, path, b.TempDir())...).Run() })
@@ -72,7 +76,7 @@ func bareArgs(p *Plan, in, dir string) []string {
 			"-b:v", fmt.Sprint(r.Bitrate), "-maxrate", fmt.Sprint(r.Bitrate), "-bufsize", fmt.Sprint(bufferWindow*r.Bitrate),
 			filepath.Join(dir, fmt.Sprintf("%d.mp4", i)))
 	}
-	return append(args, "-map", "0:a:0", "-c:a", "aac", "-b:a", fmt.Sprint(p.Audio.Tracks[0].Bitrate), filepath.Join(dir, "audio.mp4"))
+	return append(args, "-map", "0:a:0", "-c:a", "aac", "-b:a", fmt.Sprint(p.Audio[0].Tracks[0].Bitrate), filepath.Join(dir, "audio.mp4"))
 }
 
 // cost is time on the wall and of the processor, children included, in seconds.
@@ -95,4 +99,128 @@ func (c *cost) add(b *testing.B, f func() error) {
 	}
 	c.wall += time.Since(wall).Seconds()
 	c.cpu += cpu() - before
+}
+
+// BenchmarkContentAware compares the ladder of ContentAwareEncoding with
+// AdaptiveStreaming's, both with the same top size: how many bits it takes for
+// the same SSIM, over the range of qualities that both ladders have. It also
+// reports what part of the processor's time went into the analysis.
+func BenchmarkContentAware(b *testing.B) {
+	dir := os.Getenv("OPENAMS_TEST_MEDIA")
+	if dir == "" {
+		b.Skip("OPENAMS_TEST_MEDIA names no folder with the sample clips")
+	}
+	tools, err := ffmpeg.Find("", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{"montage-720p24-stereo-42s.mp4", "traffic-432p12.5-stereo-30s.mp4", "video-only-360p-40s.mp4",
+		"bbb-720p25-5.1-5s.mp4", "bbb-360p30-vp8-3s.webm", "anamorphic-sar2x1-5s.mp4", "bbb-1080p24-mpeg2-2.5s.ts"} {
+		b.Run(name, func(b *testing.B) {
+			path := filepath.Join(dir, name)
+			for b.Loop() {
+				media, n, err := Choose(b.Context(), tools, []Source{{Name: name, Path: path}})
+				if err != nil {
+					b.Fatal(err)
+				}
+				q := Request{Feeds: []Feed{{Files: media, Chosen: n}}}
+				var encode cost
+				run := func(preset ams.Preset, title *Title) []rated {
+					q.Title = title
+					plan, err := NewPlan(preset, q)
+					if err != nil {
+						b.Fatal(err)
+					}
+					out := filepath.Join(b.TempDir(), "out")
+					var files []OutputFile
+					encode = cost{}
+					encode.add(b, func() error {
+						files, err = Encode(b.Context(), tools, plan, plan.sources(q), out, nil)
+						return err
+					})
+					return rate(b, tools, plan, path, files)
+				}
+				fixed := run(preset("AdaptiveStreaming"), nil)
+				var analysis cost
+				var title *Title
+				analysis.add(b, func() (err error) {
+					title, err = Analyse(b.Context(), tools, preset("ContentAwareEncoding"), q, filepath.Join(b.TempDir(), "samples"))
+					return err
+				})
+				aware := run(preset("ContentAwareEncoding"), title)
+				b.ReportMetric(100*saving(fixed, aware), "saved-%")
+				b.ReportMetric(100*analysis.cpu/encode.cpu, "analysis-%")
+				b.ReportMetric(float64(len(fixed)), "fixed-rungs")
+				b.ReportMetric(float64(len(aware)), "rungs")
+				b.Logf("fixed %v\naware %v", fixed, aware)
+			}
+		})
+	}
+}
+
+// A rated rung is its bitrate and its quality in dB, as Point has it.
+type rated struct{ bitrate, quality float64 }
+
+func (r rated) String() string { return fmt.Sprintf("%.0fk %.2f dB", r.bitrate/1000, r.quality) }
+
+// rate compares the rungs of an encode with what the plan makes of the source
+// before it is encoded.
+func rate(b *testing.B, tools ffmpeg.Tools, plan *Plan, path string, files []OutputFile) []rated {
+	b.Helper()
+	var out []rated
+	top := plan.Video.Rungs[0]
+	for _, f := range files {
+		info, err := tools.Probe(b.Context(), f.Path)
+		if err != nil || pickVideo(info) == nil {
+			continue
+		}
+		index, err := indexFile(f.Path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		v := *plan.Video
+		v.Rungs = []Rung{{Width: top.Width, Height: top.Height}}
+		log := filepath.Join(b.TempDir(), "ssim")
+		graph := append(v.filters(), fmt.Sprintf("[1:v]scale=%d:%d:flags=bicubic,setsar=1[x];[x][v0]ssim=stats_file=%s[o]", top.Width, top.Height, quoteFilter(log)))
+		args := append(ffmpeg.Input(path), ffmpeg.Input(f.Path)...)
+		if err := tools.Run(b.Context(), append(args, "-filter_complex", strings.Join(graph, ";"), "-map", "[o]", "-f", "null", "-"), nil); err != nil {
+			b.Fatal(err)
+		}
+		var t tally
+		if err := t.add(index.Tracks[0], log); err != nil {
+			b.Fatal(err)
+		}
+		out = append(out, rated{float64(bitrate(index.Tracks[0])), t.quality()})
+	}
+	slices.SortFunc(out, func(a, b rated) int { return cmp.Compare(a.bitrate, b.bitrate) })
+	return out
+}
+
+// saving is the part of the bits of fixed that other does without at equal
+// quality: the mean over the qualities that both have.
+func saving(fixed, other []rated) float64 {
+	low := max(fixed[0].quality, other[0].quality)
+	high := min(fixed[len(fixed)-1].quality, other[len(other)-1].quality)
+	if len(other) == 1 || low > high { // where other has its only rung, or the one nearest to fixed
+		low, high = other[0].quality, other[0].quality
+	}
+	at := func(list []rated, q float64) float64 { // logarithm of the bitrate
+		if len(list) == 1 {
+			return math.Log(list[0].bitrate)
+		}
+		i := 1
+		for i < len(list)-1 && list[i].quality < q {
+			i++
+		}
+		l, r := list[i-1], list[i]
+		part := (q - l.quality) / (r.quality - l.quality)
+		return math.Log(l.bitrate) + part*(math.Log(r.bitrate)-math.Log(l.bitrate))
+	}
+	const steps = 100
+	sum := 0.0
+	for i := range steps + 1 {
+		q := low + (high-low)*float64(i)/steps
+		sum += at(other, q) - at(fixed, q)
+	}
+	return 1 - math.Exp(sum/(steps+1))
 }

@@ -29,31 +29,29 @@ func copyable(copies []Copy) error {
 	return nil
 }
 
-// sources are what a plan reads: the others only if it copies from them.
-func (p *Plan) sources(src Source, others []Source) []Source {
-	for _, c := range p.Copies {
-		if c.Input > 0 {
-			return append([]Source{src}, others...)
-		}
-	}
-	return []Source{src}
-}
-
 // copyEverything plans the CopyAllBitrate presets: every track of every media
 // file of the input, apart or each picture with the sound of its file.
-func (p *Plan) copyEverything(r *recipe, q Request) error {
-	if q.Clip != (Clip{}) {
+func (p *Plan) copyEverything(r *recipe, q *Request, t *take) error {
+	if t.clip != (Clip{}) {
 		return jobErrorf(ams.ConfigurationUnsupported, "this server cannot copy a part of a track: encode it, or leave out the job input's start and end")
 	}
-	for input, src := range append([]*ffmpeg.Info{q.Source}, q.Others...) {
+	feed := &q.Feeds[t.main.feed]
+	order := []int{t.main.file}
+	for i := range feed.Files {
+		if i != t.main.file && !feed.Files[i].Info.Still() {
+			order = append(order, i)
+		}
+	}
+	for _, i := range order {
+		src := feed.Files[i].Info
 		var video, audio []string
-		for i := range src.Streams {
-			s := &src.Streams[i]
+		for k := range src.Streams {
+			s := &src.Streams[k]
 			if s.Kind != "video" && s.Kind != "audio" || s.Picture {
 				continue
 			}
 			part := fmt.Sprintf("c%d", len(p.Copies))
-			p.Copies = append(p.Copies, newCopy(input, src, s))
+			p.Copies = append(p.Copies, newCopy(p.reading(track{ref{t.main.feed, i}, src, s}, t.clip), src, s))
 			if s.Kind == "video" {
 				video = append(video, part)
 			} else {
@@ -89,10 +87,8 @@ func (p *Plan) assemble(r *recipe) {
 			add(&video, 'v', i, g.Label)
 		}
 	}
-	if p.Audio != nil {
-		for i, s := range p.Audio.Tracks {
-			add(&audio, 'a', i, s.Label)
-		}
+	for _, s := range p.tracks() {
+		add(&audio, 'a', len(audio), s.Label)
 	}
 	for i, c := range p.Copies {
 		if c.Kind == "video" {
@@ -148,9 +144,13 @@ func (p *Plan) assemble(r *recipe) {
 			}
 		default:
 			for _, part := range video {
-				file(append([]string{part}, audio...)...)
+				if r.apart {
+					file(part)
+				} else {
+					file(append([]string{part}, audio...)...)
+				}
 			}
-			if r.audioFile {
+			if r.audioFile || r.apart {
 				for _, part := range audio {
 					file(part)
 				}

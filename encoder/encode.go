@@ -34,7 +34,7 @@ type OutputFile struct {
 // which is made and must be empty; another folder beside it, its name with
 // ".parts" added, is there meanwhile. They come in the order in which they are to
 // be stored: the server manifest, which makes the asset playable, is the last.
-// srcs are the source and the others that the plan was made for.
+// srcs are those that the plan reads, see Plan.sources.
 //
 // progress, which may be nil, is given a percentage that never falls. If Encode
 // fails, workDir is gone; ffmpeg has ended in any case. The error is ctx's or
@@ -104,8 +104,8 @@ func (p *Plan) length(src *ffmpeg.Info) time.Duration {
 	if p.Video != nil && p.Video.Frames > 0 {
 		d = time.Duration(float64(p.Video.Frames) / p.Video.Rate.Float() * float64(time.Second))
 	}
-	if p.Audio != nil {
-		d = max(d, p.Audio.Duration)
+	for _, a := range p.Audio {
+		d = max(d, a.Duration)
 	}
 	if d == 0 {
 		d = src.Duration
@@ -113,16 +113,67 @@ func (p *Plan) length(src *ffmpeg.Info) time.Duration {
 	return d
 }
 
+// zero is where in the first file the outputs start.
+func (p *Plan) zero() time.Duration {
+	switch {
+	case p.Video != nil && p.Video.Parts[0].Input >= 0:
+		pic := &p.Video.Parts[0]
+		return p.Inputs[pic.Input].Seek + pic.Origin
+	case p.Audio != nil && p.Audio[0].Parts[0].Tracks != nil:
+		a := &p.Audio[0].Parts[0]
+		return p.Inputs[a.Tracks[0].Input].Seek + a.Origin
+	}
+	return 0
+}
+
+// reads lists the streams that the plan decodes or copies of an input.
+func (p *Plan) reads(input int) []int {
+	var streams []int
+	if p.Video != nil {
+		for _, pic := range p.Video.Parts {
+			if pic.Input == input {
+				streams = append(streams, pic.Stream)
+			}
+		}
+		for _, o := range p.Video.Overlays {
+			if o.Input == input {
+				streams = append(streams, o.Stream)
+			}
+		}
+	}
+	for _, a := range p.Audio {
+		for _, v := range a.Parts {
+			for _, s := range v.Tracks {
+				if s.Input == input {
+					streams = append(streams, s.Stream)
+				}
+			}
+		}
+		for _, m := range a.Mix {
+			if m.Input == input {
+				streams = append(streams, m.Stream)
+			}
+		}
+	}
+	for _, c := range p.Copies {
+		if c.Input == input {
+			streams = append(streams, c.Stream)
+		}
+	}
+	return streams
+}
+
 // A part is one track that ffmpeg made, in a file of its own.
 type part struct {
-	name    string // as in File.Parts
-	rung    *Rung  // one of the three is not nil
-	sound   *Sound
-	copy    *Copy
-	path    string
-	index   *mp4.Index
-	bitrate int64 // bit/s reached
-	uses    int   // files that it is still wanted for
+	name      string // as in File.Parts
+	rung      *Rung  // one of the three is not nil
+	sound     *Sound
+	programme *Audio // of sound
+	copy      *Copy
+	path      string
+	index     *mp4.Index
+	bitrate   int64 // bit/s reached
+	uses      int   // files that it is still wanted for
 }
 
 func (t *part) track() *mp4.Track { return t.index.Tracks[0] }
@@ -143,25 +194,28 @@ func inspect(plan *Plan, srcs []Source, dir string) (map[string]*part, error) {
 			rungs = append(rungs, m)
 			all[m.name] = m
 		}
-		if err := v.check(src, rungs, plan.Seek+v.Origin); err != nil {
+		if err := v.check(src, rungs, plan.zero()); err != nil {
 			return nil, err
 		}
 	}
-	if a := plan.Audio; a != nil {
-		for i := range a.Tracks {
-			m, err := open(dir, fmt.Sprintf("a%d", i), mp4.Audio)
-			if err != nil {
-				return nil, serviceError(err)
-			}
-			m.sound = &a.Tracks[i]
-			t := m.track()
-			got := time.Duration(float64(t.Duration()) / float64(t.Timescale) * float64(time.Second))
-			if got < a.Duration-a.Slack {
-				return nil, jobErrorf(ams.ContentMalformed, "%q: its audio stream %d (%s) ends at %.2f s of the %.2f s that the file announces.",
-					src.Name, a.Streams[0], a.Codec, (plan.Seek + a.Origin + got).Seconds(), (plan.Seek + a.Origin + a.Duration).Seconds())
-			}
-			all[m.name] = m
+	for i, sound := range plan.tracks() {
+		m, err := open(dir, fmt.Sprintf("a%d", i), mp4.Audio)
+		if err != nil {
+			return nil, serviceError(err)
 		}
+		a := plan.programme(i)
+		m.sound, m.programme = sound, a
+		t := m.track()
+		got := time.Duration(float64(t.Duration()) / float64(t.Timescale) * float64(time.Second))
+		if got < a.Duration-a.Slack {
+			what := "audio"
+			if tracks := a.Parts[0].Tracks; tracks != nil {
+				what = fmt.Sprintf("audio stream %d (%s)", tracks[0].Stream, a.Parts[0].Codec)
+			}
+			return nil, jobErrorf(ams.ContentMalformed, "%q: its %s ends at %.2f s of the %.2f s that the file announces.",
+				src.Name, what, (plan.zero() + got).Seconds(), (plan.zero() + a.Duration).Seconds())
+		}
+		all[m.name] = m
 	}
 	for i := range plan.Copies {
 		c := &plan.Copies[i]
@@ -233,8 +287,12 @@ func (v *Video) check(src Source, rungs []*part, zero time.Duration) error {
 			first = samples
 			if n := int64(len(samples)); n < v.Frames-v.Slack {
 				rate := v.Rate.Float()
-				return jobErrorf(ams.ContentMalformed, "%q: its video stream %d (%s) ends at %.2f s of the %.2f s that the file announces.",
-					src.Name, v.Stream, v.Codec, zero.Seconds()+float64(n)/rate, zero.Seconds()+float64(v.Frames)/rate)
+				what := "video"
+				if pic := v.Parts[0]; pic.Input >= 0 && len(v.Parts) == 1 {
+					what = fmt.Sprintf("video stream %d (%s)", pic.Stream, pic.Codec)
+				}
+				return jobErrorf(ams.ContentMalformed, "%q: its %s ends at %.2f s of the %.2f s that the file announces.",
+					src.Name, what, zero.Seconds()+float64(n)/rate, zero.Seconds()+float64(v.Frames)/rate)
 			}
 		}
 		if len(samples) != len(first) || t.Timescale != rungs[0].track().Timescale {
@@ -278,27 +336,24 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source,
 	if strings.Contains(fail.Tail, "Decoder (codec") || strings.Contains(fail.Tail, "Unknown decoder") {
 		return errors.Join(jobErrorf(ams.ContentUnsupported, "%q holds a codec that this server's ffmpeg cannot decode.", src.Name), err)
 	}
-	var streams []int
-	if plan.Video != nil {
-		streams = append(streams, plan.Video.Stream)
-	}
-	if plan.Audio != nil {
-		streams = append(streams, plan.Audio.Streams...)
-	}
-	for _, c := range plan.Copies {
-		if c.Input == 0 {
-			streams = append(streams, c.Stream)
-		}
-	}
 	limited, stop := context.WithTimeout(ctx, maxDiagnosis)
 	defer stop()
-	fault, ferr := tools.FirstFault(limited, src.Path, streams)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case fault != nil:
-		return faultError(src, fault)
-	case ferr == nil:
+	healthy := true // as far as is known
+	for i, src := range srcs {
+		if plan.Inputs[i].Still != "" {
+			continue
+		}
+		fault, ferr := tools.FirstFault(limited, src.Path, plan.reads(i))
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case fault != nil:
+			return errors.Join(faultError(src, fault), err)
+		case ferr != nil:
+			healthy = false
+		}
+	}
+	if healthy {
 		return serviceError(err)
 	}
 	return errors.Join(jobErrorf(ams.ContentMalformed, "%q cannot be decoded.", src.Name), err)

@@ -74,20 +74,22 @@ func encodeWith(t *testing.T, preset ams.Preset, clip Clip, dir string, paths ..
 	for _, path := range paths {
 		files = append(files, Source{Name: filepath.Base(path), Path: path})
 	}
-	src, others, err := Choose(ctx, tools(t), files)
+	media, chosen, err := Choose(ctx, tools(t), files)
 	if err != nil {
 		return nil, nil, err
 	}
-	q := Request{Source: src.Info, Name: src.Name, Clip: clip}
-	for _, o := range others {
-		q.Others = append(q.Others, o.Info)
-	}
+	return encodeRequest(t, preset, Request{Feeds: []Feed{{Files: media, Chosen: chosen, Clip: clip}}}, dir)
+}
+
+func encodeRequest(t *testing.T, preset ams.Preset, q Request, dir string) ([]OutputFile, *Plan, error) {
+	t.Helper()
+	ctx := t.Context()
 	plan, err := NewPlan(preset, q)
 	if err != nil {
 		return nil, nil, err
 	}
 	last := 0.0
-	out, err := Encode(ctx, tools(t), plan, plan.sources(src, others), dir, func(p float64) {
+	out, err := Encode(ctx, tools(t), plan, plan.sources(q), dir, func(p float64) {
 		if p < last || p > 100 {
 			t.Errorf("progress %v after %v", p, last)
 		}
@@ -403,14 +405,14 @@ func TestEncodeCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate1080p"), Request{Source: src.Info, Name: "film"})
+	plan, err := NewPlan(preset("H264MultipleBitrate1080p"), One("film", src[0].Info, Clip{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := filepath.Join(t.TempDir(), "out")
 	var canceled atomic.Int64 // when, in Unix nanoseconds
-	_, err = Encode(ctx, tools(t), plan, []Source{src}, dir, func(p float64) {
+	_, err = Encode(ctx, tools(t), plan, src, dir, func(p float64) {
 		if canceled.CompareAndSwap(0, time.Now().UnixNano()) {
 			cancel()
 		}
@@ -444,9 +446,9 @@ func TestChoose(t *testing.T) {
 		{[]Source{{Name: "b.mp4", Path: small}, {Name: "c.mp4", Path: small}}, "b.mp4"},
 		{[]Source{{Name: "notes", Path: note}, {Name: "b.mp4", Path: sound}}, "b.mp4"},
 	} {
-		got, _, err := Choose(t.Context(), tools(t), tt.files)
-		if err != nil || got.Name != tt.want || got.Info == nil {
-			t.Errorf("%v: %v, %v", tt.files, got.Name, err)
+		got, n, err := Choose(t.Context(), tools(t), tt.files)
+		if err != nil || got[n].Name != tt.want || got[n].Info == nil {
+			t.Errorf("%v: %v, %d, %v", tt.files, got, n, err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/openams/openams/account"
@@ -17,18 +18,50 @@ import (
 	"github.com/openams/openams/dial"
 )
 
-// SupportedInput returns an Unsupported error, which names the property, unless
-// this encoder can read all that in asks for. A job with such an input is to be
-// refused when it is submitted.
+// SupportedInput returns an Unsupported or Invalid error, which names the
+// property, unless this encoder can read all that in asks for. A job with such an
+// input is to be refused when it is submitted.
 func SupportedInput(in ams.JobInput) error {
-	switch {
-	case in.Kind != ams.InputAsset && in.Kind != ams.InputHTTP:
-		return ams.Errorf(ams.Unsupported, "This server cannot encode from an input of type '%s' yet.", in.Kind)
-	case !blank(in.Definitions):
-		return ams.Errorf(ams.Unsupported, "This server cannot select tracks of an input (inputDefinitions) yet.")
+	switch in.Kind {
+	case ams.InputList, ams.InputSequence:
+		sequences := 0
+		for _, sub := range in.Inputs {
+			if err := SupportedInput(sub); err != nil {
+				return err
+			}
+			if sub.Kind == ams.InputSequence {
+				sequences++
+			}
+		}
+		if sequences > 1 {
+			return ams.Errorf(ams.Unsupported, "This server encodes one JobInputSequence of a job, not %d.", sequences)
+		}
+		return nil
+	case ams.InputAsset, ams.InputHTTP:
+	default:
+		return ams.Errorf(ams.Unsupported, "This server cannot encode from an input of type '%s': it names no file.", in.Kind)
+	}
+	if _, err := parseDefinitions(in.Definitions); err != nil {
+		return err
 	}
 	_, err := parseClip(in)
 	return err
+}
+
+// leaves lists the inputs with files in in, and whether they play one after
+// another: all that are in a sequence.
+func leaves(in ams.JobInput) (all []ams.JobInput, sequence bool) {
+	switch in.Kind {
+	case ams.InputList, ams.InputSequence:
+		sequence = in.Kind == ams.InputSequence
+		for _, sub := range in.Inputs {
+			some, inner := leaves(sub)
+			sequence = sequence || inner
+			all = append(all, some...)
+		}
+		return all, sequence
+	}
+	return []ams.JobInput{in}, false
 }
 
 // blank reports whether a property was left out, or empty.
@@ -40,45 +73,114 @@ func blank(raw []byte) bool {
 	return false
 }
 
-// fetch brings the files of a job's input to this machine, those that can be
-// media. done gives them back and is never nil.
-func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
-	if task.Spec != nil {
-		return w.openInputs(ctx, job, task, dir)
+// fetch brings the files of a task's inputs to this machine, those that can be
+// media or, if the preset has overlays, pictures, and looks into them. done gives
+// them back and is never nil.
+func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (q Request, done func(), err error) {
+	var opened closers
+	done = func() { opened.close() }
+	in := job.Input
+	if task.Spec != nil { // of v2
+		in = ams.JobInput{Kind: ams.InputList}
+		for _, name := range task.Inputs {
+			in.Inputs = append(in.Inputs, ams.JobInput{Kind: ams.InputAsset, Asset: name})
+		}
 	}
-	if err := SupportedInput(job.Input); err != nil {
-		return nil, func() {}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
+	r, err := lookup(task.Preset)
+	if err == nil {
+		err = SupportedInput(in)
 	}
-	if job.Input.Kind == ams.InputHTTP {
-		files, err = w.download(ctx, job.Input, dir)
-		return files, func() {}, err
+	if err != nil {
+		return q, done, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
 	}
-	return w.open(ctx, job, task, dir)
+	var all []ams.JobInput
+	all, q.Sequence = leaves(in)
+	for i, leaf := range all {
+		f := Feed{Label: leaf.Label}
+		if f.Clip, err = parseClip(leaf); err == nil {
+			f.Tracks, err = parseDefinitions(leaf.Definitions)
+		}
+		if err != nil {
+			return q, done, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
+		}
+		sub := filepath.Join(dir, fmt.Sprint("in", i))
+		if err := os.Mkdir(sub, 0o700); err != nil {
+			return q, done, err
+		}
+		if leaf.Kind == ams.InputHTTP {
+			err = w.download(ctx, leaf, sub, r, &f)
+		} else {
+			err = w.open(ctx, job, task, leaf, sub, r, &f, &opened)
+		}
+		if err != nil {
+			return q, done, err
+		}
+		q.Feeds = append(q.Feeds, f)
+	}
+	return q, done, nil
 }
 
-// open opens blobs of the input asset where they lie.
-func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
-	var opened closers
-	in, err := w.input(ctx, job, job.Input.Asset)
+// wanted reports whether a file of an input is looked into.
+func wanted(name string, pictures bool) bool { return MayBeMedia(name) || pictures && isPicture(name) }
+
+// open opens blobs of an input asset where they lie.
+func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, leaf ams.JobInput, dir string, r *recipe, f *Feed, opened *closers) error {
+	in, err := w.input(ctx, job, leaf.Asset)
 	if err != nil {
-		return nil, opened.close, err
+		return err
 	}
-	names := job.Input.Files
-	if len(names) == 0 {
-		if names, err = w.rootFiles(ctx, in, task); err != nil {
-			return nil, opened.close, err
+	f.Asset = in.ID
+	names, set := leaf.Files, ""
+	var more []string // files that the preset may name
+	switch {
+	case task.Spec != nil:
+		if names, set, err = w.choice(ctx, job, task, in); err == nil && r.names() {
+			more, err = w.rootFiles(ctx, in, task)
 		}
+	case len(names) == 0:
+		names, err = w.rootFiles(ctx, in, task)
 	}
-	for i, name := range names {
-		f := Source{Name: name}
-		if MayBeMedia(name) { // Choose passes over others too, but names them if nothing is left
-			if f, err = w.openBlob(ctx, in, name, filepath.Join(dir, fmt.Sprintf("in-%d", i)), &opened); err != nil {
-				return nil, opened.close, err
+	if err != nil {
+		return err
+	}
+	n := 0
+	load := func(names []string) (files []Source, err error) {
+		for _, name := range names {
+			one := Source{Name: name}
+			if wanted(name, r.overlays != nil) { // Choose names the others if nothing is left
+				if one, err = w.openBlob(ctx, in, name, filepath.Join(dir, fmt.Sprint(n)), opened); err != nil {
+					return nil, err
+				}
+				n++
 			}
+			one.Set = set
+			files = append(files, one)
 		}
-		files = append(files, f)
+		return files, nil
 	}
-	return files, opened.close, nil
+	files, err := load(names)
+	if err != nil {
+		return err
+	}
+	if f.Files, f.Chosen, err = Choose(ctx, w.c.Tools, files); err != nil {
+		return err
+	}
+	more = slices.DeleteFunc(more, func(name string) bool { return slices.Contains(names, name) || !wanted(name, true) })
+	if files, err = load(more); err != nil || files == nil {
+		return err
+	}
+	if files, _, err = Choose(ctx, w.c.Tools, files); err == nil {
+		f.Files = append(f.Files, files...)
+	} else if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// names reports whether the preset calls files by their names.
+func (r *recipe) names() bool {
+	return slices.ContainsFunc(r.overlays, func(o overlay) bool { return o.file != "" }) ||
+		slices.ContainsFunc(r.sources, func(s source) bool { return s.file != "" })
 }
 
 type closers []io.Closer
@@ -159,13 +261,13 @@ func copyFile(path string, from io.Reader) error {
 }
 
 // download fetches the URLs of a JobInputHttp.
-func (w *Worker) download(ctx context.Context, in ams.JobInput, dir string) ([]Source, error) {
+func (w *Worker) download(ctx context.Context, in ams.JobInput, dir string, r *recipe, feed *Feed) (err error) {
 	var files []Source
 	for i := range in.Files {
 		raw := account.HTTPInput(in, i)
 		u, err := url.Parse(raw)
 		if err != nil {
-			return nil, jobErrorf(ams.ConfigurationUnsupported, "The input URL number %d is malformed.", i+1)
+			return jobErrorf(ams.ConfigurationUnsupported, "The input URL number %d is malformed.", i+1)
 		}
 		name := path.Base(u.Path)
 		if name == "." || name == "/" {
@@ -174,15 +276,16 @@ func (w *Worker) download(ctx context.Context, in ams.JobInput, dir string) ([]S
 		// Signatures are in the query: it goes into no message and no file.
 		plain := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 		f := Source{Name: name, URI: plain}
-		if MayBeMedia(name) {
-			f.Path = filepath.Join(dir, fmt.Sprintf("in-%d", i))
+		if wanted(name, r.overlays != nil) {
+			f.Path = filepath.Join(dir, fmt.Sprint(i))
 			if err := w.downloadOne(ctx, raw, plain, f.Path); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		files = append(files, f)
 	}
-	return files, nil
+	feed.Files, feed.Chosen, err = Choose(ctx, w.c.Tools, files)
+	return err
 }
 
 func (w *Worker) downloadOne(ctx context.Context, raw, plain, file string) error {

@@ -90,7 +90,6 @@ func (l *layer) fit(width, height float64) (w, h int, pad []int) {
 	case bh == 0:
 		bh = bw * height / width
 	}
-	even := func(v float64) int { return min(max(2, int(math.Round(v/2))*2), maxPixels) }
 	if l.stretch == "None" {
 		return even(bw), even(bh), nil
 	}
@@ -108,6 +107,9 @@ func (l *layer) fit(width, height float64) (w, h int, pad []int) {
 	}
 	return w, h, pad
 }
+
+// even is the nearest size that an encoder takes.
+func even(v float64) int { return min(max(2, int(math.Round(v/2))*2), maxPixels) }
 
 // frameRate is the constant rate that the source's frames are timed with.
 // Sources with evenly spaced frames keep theirs.

@@ -83,6 +83,9 @@ func lookup(p ams.Preset) (*recipe, error) {
 	if body.Configuration != "" && p.Type != ams.BuiltIn {
 		return nil, ams.Errorf(ams.Unsupported, "This server cannot encode with a preset that is written out for the processor yet.")
 	}
+	if codec := awareCodecs[body.PresetName]; codec != "" && p.Type == ams.BuiltIn {
+		return contentAware(body.PresetName, codec, body.Configurations)
+	}
 	r, ok := find(body.PresetName)
 	switch {
 	case ok:

@@ -76,7 +76,7 @@ func (r *recipe) alone(name string, sound func(asked string, bitrate int), profi
 	case "Adaptive Streaming":
 		r.auto, r.audioFile, r.formats = "h264", true, nil
 	case "Content Adaptive Multiple Bitrate MP4":
-		r.auto = "h264"
+		r.aware = newAwareness("h264")
 	case "AAC Audio":
 		r.formats[0].pattern = mesAudio
 	case "AAC Good Quality Audio":

@@ -114,7 +114,7 @@ func outputMetadata(plan *Plan, srcs []Source, all []*made) []byte {
 					Channels: int(t.Channels), SamplingRate: int(t.SampleRate), Bitrate: bitrate(t),
 				}
 				if p.sound != nil {
-					a.Language, a.RequestedProfile = plan.Audio.Language, p.sound.Asked
+					a.Language, a.RequestedProfile = p.programme.Language, p.sound.Asked
 					if a.RequestedProfile != "" {
 						a.Profile = "AacLc"
 					}

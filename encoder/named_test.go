@@ -51,7 +51,7 @@ func TestNamedPlans(t *testing.T) {
 		for _, name := range names {
 			fmt.Fprintf(&got, "# %s\n", name)
 			for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov"} {
-				showPlan(t, &got, configured(t, processor, name), Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Name: source}, source)
+				showPlan(t, &got, configured(t, processor, name), One(source, readProbe(t, "testdata/probes/"+source+".json"), Clip{}), source)
 			}
 		}
 		golden(t, "testdata/plans/"+strings.ToLower(strings.ReplaceAll(processor, " ", "-"))+".txt", got.Bytes())
@@ -84,7 +84,7 @@ func TestNamedEncode(t *testing.T) {
 		{"Media Encoder Standard", "H264 Single Bitrate Low Quality SD for Android", []string{"film_176x100_56.mp4: avc1 176x100 12 frames, IDR 12; mp4a 2 fra"}},
 		{"Media Encoder Standard", "H264 Single Bitrate High Quality SD for Android", []string{"film_480x270_500.mp4: avc1 480x270 25 frames, IDR 25; mp4a 2 fra"}},
 		{"Media Encoder Standard", "H264 Single Bitrate 16x9 SD Audio 5.1", []string{"film_848x480_2200.mp4: avc1 848x480 25 frames, IDR 25; mp4a 6 fra"}},
-		{"Media Encoder Standard", "Content Adaptive Multiple Bitrate MP4", []string{"film_160x90_110.mp4: avc1 160x90 25 frames, IDR 25; mp4a 2 fra"}},
+		{"Media Encoder Standard", "Content Adaptive Multiple Bitrate MP4", []string{"film_160x90_106.mp4: avc1 160x90 25 frames, IDR 25; mp4a 2 fra"}},
 		{"Media Encoder Standard", "AAC Audio", []string{"film_AAC_128.mp4: mp4a 2 fra"}},
 		{"Azure Media Encoder", "H264 Adaptive Bitrate MP4 Set SD 4x3", []string{
 			"film_H264_1600kbps_AAC_fra_ch2_96kbps.mp4: avc1 640x360 25 frames, IDR 25; mp4a 2 fra",

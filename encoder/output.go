@@ -194,7 +194,7 @@ func (p *Plan) stills(src Source, tmp, dir string, taken namer) ([]OutputFile, e
 		}
 		if n == 0 || im.Exact && n < want-1 {
 			return nil, jobErrorf(ams.ContentMalformed, "%q: its video stream %d (%s) gave %d of %d images: it ends early.",
-				src.Name, p.Video.Stream, p.Video.Codec, n, want)
+				src.Name, p.Video.Parts[0].Stream, p.Video.Parts[0].Codec, n, want)
 		}
 	}
 	return files, nil
@@ -279,8 +279,8 @@ func serverManifest(plan *Plan, all []*made) *ism.Manifest {
 			language := t.Language
 			if f.parts[i].copy != nil {
 				language = f.parts[i].copy.Language
-			} else if plan.Audio != nil {
-				language = plan.Audio.Language
+			} else if s := f.parts[i].programme; s != nil {
+				language = s.Language
 			}
 			m.Streams = append(m.Streams, ism.Stream{
 				Kind: ism.Audio, Src: f.name, Bitrate: bitrate, Language: language, TrackID: t.ID,

@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,42 +14,44 @@ import (
 // A Plan says what an encode makes and how. It depends on nothing but the
 // preset and the Request.
 type Plan struct {
-	Preset   string        // its name, or its type
-	Basename string        // first part of the names of all outputs
-	Seek     time.Duration `json:",omitempty"` // where reading of the source starts, less its start
-	Until    time.Duration `json:",omitempty"` // how much is read from there, 0 for all
-	Video    *Video        // nil: no encoded picture
-	Audio    *Audio        // nil: no encoded sound
-	Copies   []Copy        `json:",omitempty"` // tracks taken over as they are
-	Files    []File        // of the output asset, made of the tracks above
+	Preset   string  // its name, or its type
+	Basename string  // first part of the names of all outputs
+	Inputs   []Input // files that are read
+	Video    *Video  // nil: no encoded picture
+	Audio    []Audio `json:",omitempty"` // programmes of encoded sound
+	Copies   []Copy  `json:",omitempty"` // tracks taken over as they are
+	Files    []File  // of the output asset, made of the tracks above
+	v2       bool    // files that describe outputs are XML
 }
 
-// A Request is what a preset is applied to.
-type Request struct {
-	Name   string         // of the source's file
-	Source *ffmpeg.Info   // what is encoded
-	Others []*ffmpeg.Info // the other media files of the input, for presets that copy all of them
-	Clip   Clip
-}
-
-// Video is how the source's picture is treated, the same for all rungs.
+// Video is how the picture is treated, the same for all rungs.
 type Video struct {
-	Stream      int             // index in the source
-	Codec       string          // of the source, for messages
-	Origin      time.Duration   // time of the source, less where reading starts, that becomes 0
-	End         time.Duration   `json:",omitempty"` // after Origin, where a clip ends
-	Rate        ffmpeg.Rational // frames per second
-	Deinterlace string          `json:",omitempty"` // parity: interlaced frames only; "" for not at all
-	Rotate      int             `json:",omitempty"` // clockwise degrees, of the picture that is upright by the source's word
-	Crop        []int           `json:",omitempty"` // left, top, width, height
-	ToneMap     string          // transfer function to map to SDR, "" for none
-	Assume      []string        // what a picture to be tone-mapped does not tell, as options of setparams
-	Fades       []Fade          `json:",omitempty"`
-	Format      string          // of pixels, for the richest rung
-	Frames      int64           // frames expected, 0 if the source does not tell
-	Slack       int64           // how many may be missing
-	Rungs       []Rung          // best first
-	Images      []Image         `json:",omitempty"`
+	Parts    []Picture       // one after another
+	Rate     ffmpeg.Rational // frames per second
+	Canvas   []int           `json:",omitempty"` // width and height in square pixels that parts are fitted into and overlays lie on; nil: as they come
+	Overlays []Overlay       `json:",omitempty"`
+	Fades    []Fade          `json:",omitempty"`
+	Format   string          // of pixels, for the richest rung
+	Frames   int64           // frames expected, 0 if the source does not tell
+	Slack    int64           // how many may be missing
+	Rungs    []Rung          // best first
+	Images   []Image         `json:",omitempty"`
+}
+
+// A Picture is the picture of one file, or blackness.
+type Picture struct {
+	Input       int           // of the plan; -1: black
+	Stream      int           // index in the file
+	Codec       string        // of the file, for messages
+	Origin      time.Duration // time of the file, less where reading starts, that becomes 0
+	End         time.Duration `json:",omitempty"` // after Origin, where a clip ends
+	Deinterlace string        `json:",omitempty"` // parity: interlaced frames only; "" for not at all
+	Rotate      int           `json:",omitempty"` // clockwise degrees, of the picture that is upright by the source's word
+	Crop        []int         `json:",omitempty"` // left, top, width, height
+	ToneMap     string        `json:",omitempty"` // transfer function to map to SDR, "" for none
+	Assume      []string      `json:",omitempty"` // what a picture to be tone-mapped does not tell, as options of setparams
+	Frames      int64         `json:",omitempty"` // of one part of several: its length
+	Slack       int64         `json:",omitempty"` // of one part of several: how many frames the last one stands in for
 }
 
 // A Rung is one video rendition.
@@ -88,18 +91,51 @@ type Fade struct {
 	Color string // 0xRRGGBB
 }
 
-// Audio is how the source's sound is treated.
+// Audio is how the sound of one programme is treated.
 type Audio struct {
-	Streams  []int         // indexes in the source; two are mono tracks, left and right
-	Mono     bool          // the one stream is mono
-	Codec    string        // of the source, for messages
-	Origin   time.Duration // as Video.Origin
-	End      time.Duration `json:",omitempty"`
+	Parts    []Voice       // one after another
+	Mix      []Mix         `json:",omitempty"` // sounds of overlays
 	Language string        // ISO 639-2, "und" if unknown
 	Duration time.Duration // expected, 0 if the source does not tell
 	Slack    time.Duration // how much may be missing
 	Tracks   []Sound
 }
+
+// A Voice is the sound of one file, or of tracks of several, or silence.
+type Voice struct {
+	Tracks []Strand      // empty: silence
+	Layout string        `json:",omitempty"` // of several tracks, or of picked channels: stereo, 5.1
+	Mono   bool          `json:",omitempty"` // the one track is mono
+	Codec  string        `json:",omitempty"` // for messages
+	Origin time.Duration // as Picture.Origin
+	End    time.Duration `json:",omitempty"`
+	Length time.Duration `json:",omitempty"` // of one part of several, and of silence
+}
+
+// tracks are the encoded sounds of all programmes.
+func (p *Plan) tracks() []*Sound {
+	var all []*Sound
+	for i := range p.Audio {
+		for k := range p.Audio[i].Tracks {
+			all = append(all, &p.Audio[i].Tracks[k])
+		}
+	}
+	return all
+}
+
+// programme returns the programme of the n-th encoded sound.
+func (p *Plan) programme(n int) *Audio {
+	for i := range p.Audio {
+		if n < len(p.Audio[i].Tracks) {
+			return &p.Audio[i]
+		}
+		n -= len(p.Audio[i].Tracks)
+	}
+	return nil
+}
+
+// A Strand is a track of an input.
+type Strand struct{ Input, Stream int }
 
 // A Sound is one encode of the source's sound.
 type Sound struct {
@@ -108,6 +144,7 @@ type Sound struct {
 	Channels int
 	Rate     int    // Hz
 	Bitrate  int    // bit/s aimed at
+	Loudness bool   `json:",omitempty"` // brought to -23 LUFS
 	Asked    string `json:",omitempty"` // the codec or HE-AAC profile that was asked for: ffmpeg has AAC-LC only
 }
 
@@ -170,119 +207,182 @@ func NewPlan(preset ams.Preset, q Request) (*Plan, error) {
 	if err != nil {
 		return nil, &ams.JobError{Code: ams.ConfigurationUnsupported, Message: err.Error()}
 	}
-	p := &Plan{Preset: r.name, Basename: basename(q.Name, r.nameLen())}
-	src := q.Source
-	video, audio := pickVideo(src), pickAudio(src)
-	if video == nil && audio == nil {
-		return nil, jobErrorf(ams.ContentUnsupported, "it holds neither video nor audio%s", holds(src))
+	takes, err := q.takes(r)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{Preset: r.name, v2: r.v2, Basename: basename(q.source(takes[0].main).name(), r.nameLen())}
+	for i := range takes {
+		if err := takes[i].suit(r); err != nil {
+			return nil, q.about(takes[i].main, err)
+		}
 	}
 	if r.copyAll != copyNone {
-		return p, p.copyEverything(r, q)
+		return p, q.about(takes[0].main, p.copyEverything(r, &q, &takes[0]))
 	}
-	switch {
-	case !r.picture() && audio == nil:
-		return nil, jobErrorf(ams.ConfigurationUnsupported, "it has no audio, which is all that the preset %s makes", r.name)
-	case !r.sound() && video == nil:
-		return nil, jobErrorf(ams.ConfigurationUnsupported, "it has no video, which is all that the preset %s makes", r.name)
-	}
-	if !r.picture() {
-		video = nil
-	}
-	if !r.sound() {
-		audio = nil
-	}
-	for _, s := range append([]*ffmpeg.Stream{video}, audio...) {
-		switch {
-		case s == nil:
-		case s.Tag == "encv" || s.Tag == "enca" || s.Tag == "drmi" || s.Tag == "drms":
-			return nil, jobErrorf(ams.ContentUnsupported, "its %s stream %d is encrypted", s.Kind, s.Index)
-		case s.Codec == "" || s.Codec == "none" || s.Codec == "unknown":
-			return nil, jobErrorf(ams.ContentUnsupported, "the codec of its %s stream %d (%q) is unknown", s.Kind, s.Index, s.Tag)
-		}
-	}
-	if video != nil && (video.Width == 0 || video.Height == 0) {
-		return nil, jobErrorf(ams.ContentMalformed, "its video stream %d (%s) has no readable picture", video.Index, video.Codec)
-	}
-	if err := q.Clip.check(src); err != nil {
-		return nil, err
-	}
-	copies := r.copyVideo || r.copyAudio
-	if copies && q.Clip != (Clip{}) {
-		return nil, jobErrorf(ams.ConfigurationUnsupported, "this server cannot copy a part of a track: encode it, or leave out the job input's start and end")
-	}
-	from, to := q.Clip.window(src)
-	p.Seek, p.Until = q.Clip.reading(src)
-
-	// Zero of the output is the first frame, or the first sound if that comes
-	// sooner; then it is moved by less than half a frame, so that frames fall on
-	// their grid and the sound keeps its distance from them. With a track that is
-	// copied, zero stays where the source has it.
-	var origin time.Duration
-	begin := func(s *ffmpeg.Stream) time.Duration { return max(0, s.Start-src.Start-from) }
-	if audio != nil {
-		origin = begin(audio[0])
-	}
-	rate := ffmpeg.Rational{Num: 25, Den: 1}
-	var lead int64 // frames before the source's first
-	if video != nil {
-		rate = frameRate(video)
-		if len(r.layers) > 0 && r.layers[0].rate.Num > 0 {
-			rate = r.layers[0].rate
-		}
-		start := begin(video)
-		if audio != nil && origin < start {
-			lead = int64(math.Round((start - origin).Seconds() * rate.Float()))
-		}
-		origin = start - time.Duration(math.Round(float64(lead)/rate.Float()*1e6))*time.Microsecond
-	}
-	if copies {
-		if video != nil {
-			lead = int64(math.Round(begin(video).Seconds() * rate.Float()))
-		}
-		origin = 0
-	}
-	// Where the output's zero is on the clock of what is read.
-	zero := origin + from - p.Seek
-	var end time.Duration
-	if to > 0 {
-		end = max(time.Millisecond, to-from-origin)
-	}
-	if video != nil && !r.copyVideo {
-		p.Video = newVideo(src, video, rate, r, from, to)
-		p.Video.Origin, p.Video.End = zero, end
-		if p.Video.Frames > 0 {
-			p.Video.Frames += lead
-		}
-		if err := p.Video.dress(src, video, r, from, to); err != nil {
-			return nil, err
-		}
-		for _, g := range p.Video.Rungs {
-			if w, h := g.size(); w*h > maxArea {
-				return nil, jobErrorf(ams.ConfigurationUnsupported, "a rendition would have %dx%d pixels, more than %d", w, h, maxArea)
-			}
-		}
-	}
-	if audio != nil && r.sounds != nil {
-		p.Audio = newAudio(src, audio, r, from, to)
-		p.Audio.Origin, p.Audio.End = zero, end
-		if p.Audio.Duration > 0 {
-			p.Audio.Duration = max(0, p.Audio.Duration+begin(audio[0])-origin)
-		}
-	}
-	if video != nil && r.copyVideo {
-		p.Copies = append(p.Copies, newCopy(0, src, video))
-	}
-	if audio != nil && r.copyAudio {
-		p.Copies = append(p.Copies, newCopy(0, src, audio[0]))
-	}
-	if err := copyable(p.Copies); err != nil {
-		return nil, err
+	if err := p.make(r, &q, takes); err != nil {
+		return nil, q.about(takes[0].main, err)
 	}
 	p.assemble(r)
 	if len(p.Files) == 0 && (p.Video == nil || len(p.Video.Images) == 0) {
-		return nil, jobErrorf(ams.ConfigurationUnsupported, "it has nothing that a file of the preset %s is made of", r.name)
+		return nil, q.about(takes[0].main, jobErrorf(ams.ConfigurationUnsupported, "it has nothing that a file of the preset %s is made of", r.name))
 	}
 	return p, nil
+}
+
+// suit drops the tracks of a take that the preset makes nothing of, and checks
+// that what is left can be encoded.
+func (t *take) suit(r *recipe) error {
+	switch {
+	case t.video == nil && t.audio == nil:
+		var src *ffmpeg.Info
+		if src = t.info; src == nil {
+			src = new(ffmpeg.Info)
+		}
+		return jobErrorf(ams.ContentUnsupported, "it holds neither video nor audio%s", holds(src))
+	case r.copyAll != copyNone:
+		return nil
+	case !r.picture() && t.audio == nil && !r.silence:
+		return jobErrorf(ams.ConfigurationUnsupported, "it has no audio, which is all that the preset %s makes", r.name)
+	case !r.sound() && t.video == nil && r.black == "":
+		return jobErrorf(ams.ConfigurationUnsupported, "it has no video, which is all that the preset %s makes", r.name)
+	}
+	if !r.picture() {
+		t.video = nil
+	}
+	if !r.sound() {
+		t.audio = nil
+	}
+	if t.video != nil {
+		if err := t.video.check(); err != nil {
+			return err
+		}
+	}
+	for _, a := range t.audio {
+		for i := range a.tracks {
+			if err := a.tracks[i].check(); err != nil {
+				return err
+			}
+		}
+	}
+	return t.clip.check(t.info)
+}
+
+// input returns the number of a file among what the plan reads.
+func (p *Plan) input(in Input) int {
+	if i := slices.Index(p.Inputs, in); i >= 0 {
+		return i
+	}
+	p.Inputs = append(p.Inputs, in)
+	return len(p.Inputs) - 1
+}
+
+// reading opens a file for a take.
+func (p *Plan) reading(at track, clip Clip) int {
+	in := Input{Feed: at.feed, File: at.file}
+	in.Seek, in.Until = clip.reading(at.src)
+	return p.input(in)
+}
+
+// timing is where a take lies on the clocks of its file and of the output.
+type timing struct {
+	from, to time.Duration // of the clip, since the start of the file; to is 0 for its end
+	lead     int64         // frames before the first of the file
+	origin   time.Duration // since from, what becomes 0
+	end      time.Duration // since origin, where the clip ends; 0 for that of the file
+}
+
+// timing: zero of the output is the first frame, or the first sound if that
+// comes sooner; then it is moved by less than half a frame, so that frames fall
+// on their grid and the sound keeps its distance from them. With a track that
+// is copied, zero stays where the source has it.
+func (t *take) timing(rate float64, copies bool) timing {
+	var w timing
+	w.from, w.to = t.clip.window(t.info)
+	begin := func(k *track) time.Duration { return max(0, k.stream.Start-k.src.Start-w.from) }
+	if t.audio != nil {
+		w.origin = begin(&t.audio[0].tracks[0])
+	}
+	if t.video != nil {
+		start := begin(t.video)
+		if t.audio != nil && w.origin < start {
+			w.lead = int64(math.Round((start - w.origin).Seconds() * rate))
+		}
+		w.origin = start - time.Duration(math.Round(float64(w.lead)/rate*1e6))*time.Microsecond
+	}
+	if copies {
+		if t.video != nil {
+			w.lead = int64(math.Round(begin(t.video).Seconds() * rate))
+		}
+		w.origin = 0
+	}
+	if w.to > 0 {
+		w.end = max(time.Millisecond, w.to-w.from-w.origin)
+	}
+	return w
+}
+
+// make plans the tracks of the outputs.
+func (p *Plan) make(r *recipe, q *Request, takes []take) error {
+	copies := r.copyVideo || r.copyAudio
+	first := &takes[0]
+	if copies && (len(takes) > 1 || first.clip != (Clip{})) {
+		return jobErrorf(ams.ConfigurationUnsupported, "this server cannot copy a part of a track, nor put copied tracks one after another: encode it, or leave out the job input's start and end")
+	}
+	moving, sounding := false, false // whether any part has video, audio
+	rate := ffmpeg.Rational{Num: 25, Den: 1}
+	for i := range takes {
+		if v := takes[i].video; v != nil && !moving {
+			moving, rate = true, frameRate(v.stream)
+		}
+		sounding = sounding || takes[i].audio != nil
+	}
+	if len(r.layers) > 0 && r.layers[0].rate.Num > 0 {
+		rate = r.layers[0].rate
+	}
+	if !moving && sounding && r.black != "" {
+		moving = true
+		if r.black == blackBottom && len(r.layers) > 1 {
+			r.layers = r.layers[len(r.layers)-1:]
+		}
+	}
+	whens := make([]timing, len(takes))
+	for i := range takes {
+		whens[i] = takes[i].timing(rate.Float(), copies)
+	}
+	lengths := make([]int64, len(takes)) // frames of each part, if there are several
+	if moving && !r.copyVideo {
+		v := &Video{Rate: rate, Format: "yuv420p"}
+		for i := range takes {
+			if err := v.add(p, r, &takes[i], whens[i]); err != nil {
+				return err
+			}
+			lengths[i] = v.Parts[i].Frames
+			if len(takes) == 1 {
+				v.Parts[i].Frames, v.Parts[i].Slack = 0, 0
+			} else if lengths[i] == 0 {
+				return jobErrorf(ams.ConfigurationUnsupported, "%q does not tell how long it is, which a sequence needs: give its input an end", q.source(takes[i].main).Name)
+			}
+		}
+		p.Video = v
+	}
+	if sounding && r.sounds != nil || p.Video != nil && r.sounds != nil && r.silence {
+		p.hear(r, takes, whens, lengths, rate.Float())
+	}
+	if p.Video != nil {
+		if err := p.dress(r, q, takes, whens); err != nil {
+			return err
+		}
+	}
+	if first.video != nil && r.copyVideo {
+		p.Copies = append(p.Copies, newCopy(p.reading(*first.video, first.clip), first.video.src, first.video.stream))
+	}
+	if first.audio != nil && r.copyAudio {
+		for _, a := range first.audio {
+			p.Copies = append(p.Copies, newCopy(p.reading(a.tracks[0], first.clip), a.tracks[0].src, a.tracks[0].stream))
+		}
+	}
+	return copyable(p.Copies)
 }
 
 // inWindow returns how much of a stream lies in the window, given how long it is,
@@ -299,51 +399,107 @@ func inWindow(src *ffmpeg.Info, s *ffmpeg.Stream, d, from, to time.Duration) tim
 	return max(0, end-max(start, from))
 }
 
-func newVideo(src *ffmpeg.Info, s *ffmpeg.Stream, rate ffmpeg.Rational, r *recipe, from, to time.Duration) *Video {
-	v := &Video{Stream: s.Index, Codec: s.Codec, Rate: rate, Format: "yuv420p"}
+// add plans the picture of one part.
+func (v *Video) add(p *Plan, r *recipe, t *take, w timing) error {
+	rate := v.Rate.Float()
+	if t.video == nil {
+		d := t.hearing(w)
+		n := int64(math.Round(d.Seconds() * rate))
+		v.Parts = append(v.Parts, Picture{Input: -1, Stream: -1, Frames: max(1, n)})
+		v.Frames += n
+		return nil
+	}
+	s := t.video.stream
+	pic := Picture{Input: p.reading(*t.video, t.clip), Stream: s.Index, Codec: s.Codec, End: w.end}
+	pic.Origin = w.origin + w.from - p.Inputs[pic.Input].Seek
 	// Frames flagged progressive pass through untouched.
 	if s.FieldOrder != "progressive" && mayInterlace(s.Codec) && !r.filters.progressive {
-		if v.Deinterlace = r.filters.parity; v.Deinterlace == "" {
-			v.Deinterlace = "auto"
+		if pic.Deinterlace = r.filters.parity; pic.Deinterlace == "" {
+			pic.Deinterlace = "auto"
 		}
 	}
-	if s.HDR() {
-		v.ToneMap = s.Transfer
+	if s.HDR() && !r.keepsHDR(s) {
+		pic.ToneMap = s.Transfer
 		if s.Primaries == "" {
-			v.Assume = append(v.Assume, "color_primaries=bt2020")
+			pic.Assume = append(pic.Assume, "color_primaries=bt2020")
 		}
 		if s.Matrix == "" {
-			v.Assume = append(v.Assume, "colorspace=bt2020nc")
+			pic.Assume = append(pic.Assume, "colorspace=bt2020nc")
 		}
 	}
-	if d, exact := expected(src, s); d > 0 {
-		v.Frames = int64(math.Round(inWindow(src, s, d, from, to).Seconds() * rate.Float()))
-		v.Slack = 2
+	if d, exact := expected(t.video.src, s); d > 0 {
+		pic.Frames = int64(math.Round(inWindow(t.video.src, s, d, w.from, w.to).Seconds()*rate)) + w.lead
+		pic.Slack = 2
 		if !exact {
-			v.Slack = int64(math.Ceil(rate.Float() * slack(d).Seconds()))
+			pic.Slack = int64(math.Ceil(rate * slack(d).Seconds()))
+		}
+		if pic.Frames == w.lead {
+			pic.Frames = 0
 		}
 	}
-	return v
+	v.Parts = append(v.Parts, pic)
+	if pic.Frames > 0 {
+		v.Frames += pic.Frames
+		v.Slack += pic.Slack
+	}
+	return nil
+}
+
+// upright sets how a part is turned and cropped, and returns the size of its
+// picture in square pixels.
+func (pic *Picture) upright(p *Plan, r *recipe, s *ffmpeg.Stream) (w, h float64, err error) {
+	stream := *s // the picture as the encoders get it, but for the crop
+	switch r.filters.rotation {
+	case "":
+	case "None":
+		p.Inputs[pic.Input].Upright = true
+		stream.Rotation = 0
+	default:
+		stream.Rotation = map[string]int{"0": 0, "90": 90, "180": 180, "270": 270}[r.filters.rotation]
+		pic.Rotate = (stream.Rotation - s.Rotation + 360) % 360
+	}
+	w, h = stream.DisplaySize()
+	if c := r.filters.crop; c != nil {
+		return pic.crop(&stream, c)
+	}
+	return w, h, nil
 }
 
 // dress decides on what needs the number of frames or the size of the picture.
-func (v *Video) dress(src *ffmpeg.Info, s *ffmpeg.Stream, r *recipe, from, to time.Duration) error {
-	stream := *s // the picture as the encoders get it, but for the crop
-	if r.filters.rotation != "" {
-		stream.Rotation = map[string]int{"0": 0, "90": 90, "180": 180, "270": 270}[r.filters.rotation]
-		v.Rotate = (stream.Rotation - s.Rotation + 360) % 360
-	}
-	w, h := stream.DisplaySize()
-	if c := r.filters.crop; c != nil {
-		var err error
-		if w, h, err = v.crop(&stream, c); err != nil {
+func (p *Plan) dress(r *recipe, q *Request, takes []take, whens []timing) error {
+	v := p.Video
+	var w, h float64
+	for i := range takes {
+		t := takes[i].video
+		if t == nil {
+			continue
+		}
+		pw, ph, err := v.Parts[i].upright(p, r, t.stream)
+		if err != nil {
 			return err
 		}
+		if w == 0 {
+			w, h = pw, ph
+		}
+	}
+	var bitrate int64
+	if t := takes[0].video; t != nil {
+		bitrate = videoBitrate(t.src, t.stream)
+	}
+	if w == 0 {
+		w, h = 1280, 720 // blackness has any size
+		if len(r.layers) > 0 && !r.layers[0].width.percent && r.layers[0].width.n > 0 && r.layers[0].height.n > 0 {
+			w, h = r.layers[0].width.n, r.layers[0].height.n
+		}
+	}
+	if len(takes) > 1 || v.Parts[0].Input < 0 || r.overlays != nil {
+		v.Canvas = []int{even(w), even(h)}
+		w, h = float64(v.Canvas[0]), float64(v.Canvas[1])
 	}
 	if r.auto != "" {
-		for _, b := range autoRungs(w, h, v.Rate.Float(), videoBitrate(src, s)) {
+		for _, b := range autoRungs(w, h, v.Rate.Float(), bitrate) {
 			bitrate := b.bitrate
-			if r.auto == "hevc" {
+			if r.auto != "h264" {
 				// Microsoft's single-bitrate H.265 presets have about half the rate of
 				// the H.264 ones; the ladder's own rates are not documented.
 				bitrate = max(minBitrate, bitrate/2)
@@ -351,17 +507,26 @@ func (v *Video) dress(src *ffmpeg.Info, s *ffmpeg.Stream, r *recipe, from, to ti
 			v.rung(layer{codec: r.auto, interval: gopTime, bitrate: bitrate, coding: Coding{BFrames: 3, References: 3}}, b.width, b.height, nil)
 		}
 	}
-	for _, l := range r.layers {
+	layers := r.layers
+	if r.aware != nil {
+		layers = r.aware.layers(q.Title, w, h, v.Rate.Float(), bitrate)
+	}
+	for _, l := range layers {
 		width, height, pad := l.fit(w, h)
 		v.rung(l, width, height, pad)
 	}
+	for _, g := range v.Rungs {
+		if w, h := g.size(); w*h > maxArea {
+			return jobErrorf(ams.ConfigurationUnsupported, "a rendition would have %dx%d pixels, more than %d", w, h, maxArea)
+		}
+	}
 	total := v.Frames
 	if total == 0 {
-		d := src.Duration
-		if to > 0 && (d == 0 || to < d) {
+		d := takes[0].info.Duration
+		if to := whens[0].to; to > 0 && (d == 0 || to < d) {
 			d = to
 		}
-		total = int64(math.Round(max(0, d-from).Seconds() * v.Rate.Float()))
+		total = int64(math.Round(max(0, d-whens[0].from).Seconds() * v.Rate.Float()))
 	}
 	for i, f := range []*fade{r.filters.fadeIn, r.filters.fadeOut} {
 		if f == nil {
@@ -384,12 +549,12 @@ func (v *Video) dress(src *ffmpeg.Info, s *ffmpeg.Stream, r *recipe, from, to ti
 			return err
 		}
 	}
-	return nil
+	return p.overlay(r, q, total)
 }
 
 // crop sets the part of the upright coded picture that is kept, and returns its
 // size in square pixels.
-func (v *Video) crop(s *ffmpeg.Stream, c *[4]measure) (width, height float64, err error) {
+func (pic *Picture) crop(s *ffmpeg.Stream, c *[4]measure) (width, height float64, err error) {
 	w, h := float64(s.Width), float64(s.Height)
 	sw, sh := 1.0, 1.0
 	if s.SAR.Num > 0 && s.SAR.Den > 0 {
@@ -410,8 +575,22 @@ func (v *Video) crop(s *ffmpeg.Stream, c *[4]measure) (width, height float64, er
 	if cw < 2 || ch < 2 {
 		return 0, 0, jobErrorf(ams.ConfigurationUnsupported, "the crop at %.0f,%.0f leaves nothing of its picture of %.0fx%.0f", left, top, w, h)
 	}
-	v.Crop = []int{int(left), int(top), int(cw), int(ch)}
+	pic.Crop = []int{int(left), int(top), int(cw), int(ch)}
 	return cw * sw, ch * sh, nil
+}
+
+// keepsHDR reports whether the recipe's pictures stay as they are in dynamic
+// range: if all of it is for screens that have it.
+func (r *recipe) keepsHDR(s *ffmpeg.Stream) bool {
+	if len(r.layers) == 0 || r.images != nil || r.overlays != nil {
+		return false
+	}
+	for _, l := range r.layers {
+		if l.coding.Profile != "Main10" {
+			return false
+		}
+	}
+	return true
 }
 
 // pixels orders pixel formats by how much of a picture they keep.
@@ -450,23 +629,112 @@ func (g *Rung) size() (width, height int) {
 	return g.Width, g.Height
 }
 
-func newAudio(src *ffmpeg.Info, streams []*ffmpeg.Stream, r *recipe, from, to time.Duration) *Audio {
-	a := &Audio{
-		Mono:     len(streams) == 1 && streams[0].Channels == 1,
-		Codec:    streams[0].Codec,
-		Language: language(streams[0].Language),
-	}
-	for _, s := range streams {
-		a.Streams = append(a.Streams, s.Index)
-	}
-	for _, s := range r.sounds {
-		a.Tracks = append(a.Tracks, Sound{Codec: s.codec, Label: s.label, Channels: s.channels, Rate: s.rate, Bitrate: s.bitrate, Asked: s.asked})
-	}
-	if d, exact := expected(src, streams[0]); d > 0 {
-		a.Duration, a.Slack = inWindow(src, streams[0], d, from, to), 150*time.Millisecond
-		if !exact {
-			a.Slack = slack(d)
+// hear plans the sound of all parts: one Audio for each programme of the first
+// take that has any, or for silence.
+func (p *Plan) hear(r *recipe, takes []take, whens []timing, lengths []int64, rate float64) {
+	var model *take
+	for i := range takes {
+		if takes[i].audio != nil {
+			model = &takes[i]
+			break
 		}
 	}
-	return a
+	n := 1
+	if model != nil {
+		n = len(model.audio)
+	}
+	for i := range n {
+		a := Audio{Language: "und"}
+		var of programme
+		if model != nil {
+			of = model.audio[i]
+			a.Language = language(of.tracks[0].stream.Language)
+		}
+		for _, s := range r.sounds {
+			if model == nil || of.carries(s, model.audio) {
+				a.Tracks = append(a.Tracks, Sound{Codec: s.codec, Label: s.label, Channels: s.channels, Rate: s.rate, Bitrate: s.bitrate, Asked: s.asked, Loudness: s.loudness})
+			}
+		}
+		if a.Tracks == nil {
+			continue
+		}
+		known := true
+		for k := range takes {
+			d, slack := a.add(p, &takes[k], i, whens[k], lengths[k], rate, len(takes) > 1)
+			known = known && d > 0
+			a.Duration += d
+			a.Slack += slack
+		}
+		if !known {
+			a.Duration = 0
+		}
+		p.Audio = append(p.Audio, a)
+	}
+}
+
+// carries reports whether a sound of the preset is made of the programme: where
+// the client has mapped channels, those of as many channels are; else all.
+func (g programme) carries(s sound, all []programme) bool {
+	if !g.picked {
+		return true
+	}
+	fits := func(p programme) bool {
+		return p.layout == "stereo" && s.channels <= 2 || p.layout == "5.1" && s.channels > 2
+	}
+	for _, p := range all {
+		if p.picked && fits(p) {
+			return fits(g)
+		}
+	}
+	return g.layout == all[len(all)-1].layout // nothing fits: mix what has most channels
+}
+
+// hearing is how long the sound of a take without video lasts, 0 if unknown.
+func (t *take) hearing(w timing) time.Duration {
+	if t.audio == nil {
+		return 0
+	}
+	k := t.audio[0].tracks[0]
+	d := k.stream.Duration
+	if d == 0 {
+		d = k.src.Duration
+	}
+	return inWindow(k.src, k.stream, d, w.from, w.to)
+}
+
+// add plans the sound of one part, and returns how long it is to be and how much
+// may be missing.
+func (a *Audio) add(p *Plan, t *take, i int, w timing, frames int64, rate float64, several bool) (d, missing time.Duration) {
+	var length time.Duration // that it has to have
+	if several && frames > 0 {
+		length = time.Duration(math.Round(float64(frames)/rate*1e6)) * time.Microsecond
+	}
+	if i >= len(t.audio) {
+		if length == 0 && p.Video != nil {
+			length = time.Duration(math.Round(float64(p.Video.Frames)/rate*1e6)) * time.Microsecond
+		}
+		a.Parts = append(a.Parts, Voice{Length: length})
+		return length, 150 * time.Millisecond
+	}
+	g := t.audio[i]
+	main := g.tracks[0]
+	voice := Voice{Layout: g.layout, Mono: len(g.tracks) == 1 && main.stream.Channels == 1, Codec: main.stream.Codec, End: w.end, Length: length}
+	for _, k := range g.tracks {
+		voice.Tracks = append(voice.Tracks, Strand{p.reading(k, t.clip), k.stream.Index})
+	}
+	voice.Origin = w.origin + w.from - p.Inputs[voice.Tracks[0].Input].Seek
+	a.Parts = append(a.Parts, voice)
+	if length > 0 {
+		return length, 150 * time.Millisecond
+	}
+	d, exact := expected(main.src, main.stream)
+	if d == 0 {
+		return 0, 0
+	}
+	missing = 150 * time.Millisecond
+	if !exact {
+		missing = slack(d)
+	}
+	begin := max(0, main.stream.Start-main.src.Start-w.from)
+	return max(0, inWindow(main.src, main.stream, d, w.from, w.to)+begin-w.origin), missing
 }

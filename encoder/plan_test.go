@@ -26,10 +26,10 @@ func preset(name string) ams.Preset {
 
 // builtInNames are the presets of v3 that this encoder has.
 var builtInNames = []string{
-	"AACGoodQualityAudio", "AdaptiveStreaming", "CopyAllBitrateInterleaved", "CopyAllBitrateNonInterleaved", "DDGoodQualityAudio",
+	"AACGoodQualityAudio", "AdaptiveStreaming", "ContentAwareEncoding", "CopyAllBitrateInterleaved", "CopyAllBitrateNonInterleaved", "DDGoodQualityAudio",
 	"H264MultipleBitrate1080p", "H264MultipleBitrate720p", "H264MultipleBitrateSD",
 	"H264SingleBitrate1080p", "H264SingleBitrate720p", "H264SingleBitrateSD",
-	"H265AdaptiveStreaming", "H265SingleBitrate1080p", "H265SingleBitrate4K", "H265SingleBitrate720p",
+	"H265AdaptiveStreaming", "H265ContentAwareEncoding", "H265SingleBitrate1080p", "H265SingleBitrate4K", "H265SingleBitrate720p",
 }
 
 // TestPlans holds plan and command line of every preset for every probe result
@@ -44,7 +44,7 @@ func TestPlans(t *testing.T) {
 			var got bytes.Buffer
 			for _, probe := range probes {
 				source := strings.TrimSuffix(filepath.Base(probe), ".json")
-				showPlan(t, &got, preset(name), Request{Source: readProbe(t, probe), Name: source}, source)
+				showPlan(t, &got, preset(name), One(source, readProbe(t, probe), Clip{}), source)
 			}
 			golden(t, filepath.Join("testdata/plans", name+".txt"), got.Bytes())
 		})
@@ -229,7 +229,7 @@ func TestSupported(t *testing.T) {
 		{preset("AdaptiveStreaming"), 0, ""},
 		{preset("AACGoodQualityAudio"), 0, ""},
 		{preset("H265AdaptiveStreaming"), 0, ""},
-		{preset("ContentAwareEncoding"), ams.Unsupported, "ContentAwareEncoding"},
+		{preset("ContentAwareEncoding"), 0, ""},
 		{ams.Preset{Type: ams.BuiltIn, Body: json.RawMessage(`{"presetName":"AdaptiveStreaming","configurations":{"maxLayers":2}}`)}, ams.Unsupported, "configurations"},
 		{ams.Preset{Type: mesPreset, Body: json.RawMessage(`{"presetName":"H264 Multiple Bitrate 720p Audio 5.1"}`)}, 0, ""},
 		{ams.Preset{Type: "FaceDetectorPreset", Body: json.RawMessage(`{}`)}, ams.Unsupported, "FaceDetectorPreset"},
@@ -263,9 +263,9 @@ func TestPlanRefuses(t *testing.T) {
 		{ffmpeg.Stream{Kind: "video", Codec: "h264"}, "AdaptiveStreaming", ams.ContentMalformed, "no readable picture"},
 		{ffmpeg.Stream{Kind: "data"}, "AdaptiveStreaming", ams.ContentUnsupported, "(data)"},
 		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "AACGoodQualityAudio", ams.ConfigurationUnsupported, "no audio"},
-		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "ContentAwareEncoding", ams.ConfigurationUnsupported, "ContentAwareEncoding"},
+		{ffmpeg.Stream{Kind: "video", Codec: "h264", Width: 16, Height: 16}, "NoSuchPreset", ams.ConfigurationUnsupported, "NoSuchPreset"},
 	} {
-		_, err := NewPlan(preset(tt.preset), Request{Source: &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Name: "x"})
+		_, err := NewPlan(preset(tt.preset), One("x", &ffmpeg.Info{Streams: []ffmpeg.Stream{tt.stream}}, Clip{}))
 		if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != tt.code || !strings.Contains(e.Message, tt.says) {
 			t.Errorf("%+v with %s: %v, want %s: %s", tt.stream, tt.preset, err, tt.code, tt.says)
 		}

@@ -9,9 +9,10 @@ import (
 // A recipe is a preset of any kind and either API in the one form that NewPlan
 // works from.
 type recipe struct {
-	name      string  // for messages
-	auto      string  // "h264", "hevc": the layers come from the source, by autoRungs
-	layers    []layer // best first
+	name      string     // for messages
+	auto      string     // "h264", "hevc": the layers come from the source, by autoRungs
+	aware     *awareness // the layers come from what Analyse measured
+	layers    []layer    // best first
 	copyVideo bool
 	sounds    []sound // encodes of the audio
 	copyAudio bool
@@ -19,10 +20,30 @@ type recipe struct {
 	images    []image
 	formats   []format // nil: an MP4 for each layer, with all audio, under AMS's own names
 	audioFile bool     // the audio also comes as an MP4 of its own
+	apart     bool     // each file has one track
 	filters   filters
+	overlays  []overlay
+	sources   []source // what plays one after another; nil: what the job's inputs say
+	silence   bool     // a source without audio gets silence
+	black     blackness
 	nameLimit int  // characters of {Basename}, 0 for the usual
 	v2        bool // files that describe outputs are XML
 }
+
+// A source is a part of what a v2 preset puts together.
+type source struct {
+	asset string // guid of an input asset
+	file  string // name of a file, or %n% for the n-th input asset; with neither, the first input
+	clip  Clip   // zero: that of the input
+}
+
+// blackness says which layers a source without video gets a black picture in.
+type blackness string
+
+const (
+	blackAll    blackness = "all"
+	blackBottom blackness = "bottom" // the last
+)
 
 // A copyMode is a CopyAllBitrate preset.
 type copyMode int
@@ -35,7 +56,7 @@ const (
 
 // picture reports whether the recipe makes anything of the source's picture.
 func (r *recipe) picture() bool {
-	return r.auto != "" || r.layers != nil || r.copyVideo || r.images != nil
+	return r.auto != "" || r.aware != nil || r.layers != nil || r.copyVideo || r.images != nil
 }
 
 // sound reports whether the recipe makes anything of the source's sound.
@@ -78,6 +99,7 @@ type sound struct {
 	channels int
 	rate     int    // Hz
 	bitrate  int    // bit/s
+	loudness bool   // brought to -23 LUFS (EBU R128)
 	asked    string // the codec or the HE-AAC profile that the preset names, if ffmpeg has none: AAC-LC is made instead
 }
 
@@ -164,7 +186,7 @@ var (
 // and metadata show the audio inside every file too. Both are done: a rung
 // downloaded alone has its sound.
 //
-// The content-aware presets are missing.
+// The content-aware presets are contentAware's.
 func builtIn(name string) (*recipe, bool) {
 	r := &recipe{name: name, sounds: stereo(128_000)}
 	switch name {

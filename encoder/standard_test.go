@@ -62,9 +62,9 @@ func TestStandardPlans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
 			for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov", "interlaced-576i25-tff.ts", "video-only-360p-40s.mp4", "siesta-stereo-140s.mp3"} {
-				q := Request{Source: readProbe(t, "testdata/probes/"+source+".json"), Name: source}
+				q := One(source, readProbe(t, "testdata/probes/"+source+".json"), Clip{})
 				showPlan(t, &got, standard(body), q, source)
-				q.Clip = Clip{Start: time.Second, End: 2500 * time.Millisecond}
+				q.Feeds[0].Clip = Clip{Start: time.Second, End: 2500 * time.Millisecond}
 				showPlan(t, &got, standard(body), q, source+" from 1 s to 2.5 s")
 			}
 			golden(t, filepath.Join("testdata/plans/standard", name+".txt"), got.Bytes())
@@ -351,7 +351,7 @@ func TestClip(t *testing.T) {
 			t.Errorf("%s to %s: %v", tt.start, tt.end, err)
 		}
 	}
-	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Name: "x", Clip: Clip{Start: time.Hour}}
+	q := One("x", readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Clip{Start: time.Hour})
 	_, err := NewPlan(preset("AdaptiveStreaming"), q)
 	if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != ams.ConfigurationUnsupported || !strings.Contains(e.Message, "3600.00") {
 		t.Errorf("a clip behind the end: %v", err)
@@ -400,7 +400,7 @@ func TestStandardRefuses(t *testing.T) {
 
 // TestLargest: no preset makes pictures that no machine can hold.
 func TestLargest(t *testing.T) {
-	q := Request{Source: readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Name: "x"}
+	q := One("x", readProbe(t, "testdata/probes/bbb-720p25-5.1-5s.mp4.json"), Clip{})
 	p := standard(`{"codecs":[{"#H264Video","stretchMode":"None","layers":[{"bitrate":1000000,"width":"16384","height":"16384"}]}],"formats":[{"#Mp4Format","filenamePattern":"x{Extension}"}]}`)
 	_, err := NewPlan(p, q)
 	if e, ok := errors.AsType[*ams.JobError](err); !ok || e.Code != ams.ConfigurationUnsupported || !strings.Contains(e.Message, "16384x16384") {
@@ -425,7 +425,7 @@ func FuzzPreset(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		sources = append(sources, Request{Source: info, Name: "x"})
+		sources = append(sources, One("x", info, Clip{}))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p := ams.Preset{Type: standardPreset, Body: body}

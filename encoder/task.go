@@ -2,17 +2,14 @@ package encoder
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
-	"github.com/openams/openams/ffmpeg"
 	"github.com/openams/openams/packager/ism"
 )
 
@@ -28,39 +25,12 @@ func TaskPreset(processor, configuration string, inputs, outputs int) (ams.Prese
 	return p, err
 }
 
-// openInputs brings the files of a v2 task's input assets to this machine, those
-// that it may encode.
+// choice lists the files of an input asset of a v2 task that may be encoded, and
+// the server manifest that names them, if one does.
 //
 // An asset begins with its primary file: a media file is taken alone, a server
 // manifest stands for the files that it names. An asset without AssetFiles, as
 // v3 makes them, is taken as a whole.
-func (w *Worker) openInputs(ctx context.Context, job *ams.Job, task *ams.Task, dir string) (files []Source, done func(), err error) {
-	var opened closers
-	for _, name := range task.Inputs {
-		in, err := w.input(ctx, job, name)
-		if err != nil {
-			return nil, opened.close, err
-		}
-		names, set, err := w.choice(ctx, job, task, in)
-		if err != nil {
-			return nil, opened.close, err
-		}
-		for _, name := range names {
-			f := Source{Name: name}
-			if MayBeMedia(name) {
-				if f, err = w.openBlob(ctx, in, name, filepath.Join(dir, fmt.Sprintf("in-%d", len(files))), &opened); err != nil {
-					return nil, opened.close, err
-				}
-			}
-			f.Set = set
-			files = append(files, f)
-		}
-	}
-	return files, opened.close, nil
-}
-
-// choice lists the files of an input asset that may be encoded, and the server
-// manifest that names them, if one does.
 func (w *Worker) choice(ctx context.Context, job *ams.Job, task *ams.Task, in *ams.Asset) (names []string, set string, err error) {
 	a, err := w.c.Assets.ByID(ctx, job.Account)
 	if err != nil {
@@ -120,29 +90,3 @@ func (w *Worker) manifest(ctx context.Context, in *ams.Asset, name string) (*ism
 }
 
 const maxManifest = 1 << 20
-
-// withSound is src, or, if it is of an MP4 set whose sound is in another file, a
-// file with both.
-func (w *Worker) withSound(ctx context.Context, src Source, others []Source, dir string) (Source, error) {
-	if src.Set == "" || pickAudio(src.Info) != nil {
-		return src, nil
-	}
-	i := slices.IndexFunc(others, func(o Source) bool { return o.Set == src.Set && pickAudio(o.Info) != nil })
-	if i < 0 {
-		return src, nil
-	}
-	joined := src
-	joined.Path = filepath.Join(dir, "joined.mp4")
-	args := slices.Concat(ffmpeg.Input(src.Path), ffmpeg.Input(others[i].Path), []string{"-map", "0:v:0", "-map", "1:a:0", "-c", "copy", "-y", joined.Path})
-	err := w.c.Tools.Run(ctx, args, nil)
-	if err == nil {
-		joined.Info, err = probe(ctx, w.c.Tools, &joined)
-	}
-	if ctx.Err() != nil {
-		return src, ctx.Err()
-	}
-	if err != nil {
-		return src, errors.Join(jobErrorf(ams.ContentMalformed, "%q and %q cannot be read together.", src.Name, others[i].Name), err)
-	}
-	return joined, nil
-}

@@ -1,7 +1,6 @@
 package encoder
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -179,34 +177,19 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 		}
 		return nil, err
 	}
-	files, done, err := w.fetch(ctx, job, task, dir)
+	request, done, err := w.fetch(ctx, job, task, dir)
 	defer done()
 	if err != nil {
 		return nil, err
 	}
-	clip, err := parseClip(job.Input)
-	if err != nil {
-		return nil, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
-	}
-	src, others, err := Choose(ctx, w.c.Tools, files)
-	if err != nil {
+	if request.Title, err = Analyse(ctx, w.c.Tools, task.Preset, request, filepath.Join(dir, "samples")); err != nil {
 		return nil, err
-	}
-	if src, err = w.withSound(ctx, src, others, dir); err != nil {
-		return nil, err
-	}
-	request := Request{Name: cmp.Or(src.Set, src.Name), Source: src.Info, Clip: clip}
-	for _, o := range others {
-		request.Others = append(request.Others, o.Info)
 	}
 	plan, err := NewPlan(task.Preset, request)
 	if err != nil {
-		if e, ok := errors.AsType[*ams.JobError](err); ok {
-			e.Message = fmt.Sprintf("%q cannot be encoded: %s.", src.Name, strings.TrimSuffix(e.Message, "."))
-		}
 		return nil, err
 	}
-	outputs, err := Encode(ctx, w.c.Tools, plan, plan.sources(src, others), filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	outputs, err := Encode(ctx, w.c.Tools, plan, plan.sources(request), filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,11 @@ func (s *Stream) VariableRate() bool {
 // Probe asks ffprobe what a local file holds. The error is an *Error if ffprobe
 // could make nothing of the file.
 func (t Tools) Probe(ctx context.Context, path string) (*Info, error) {
-	args := append([]string{"-v", "error", "-show_format", "-show_streams", "-of", "json=compact=1"}, Input(path)...)
+	return t.probe(ctx, Input(path))
+}
+
+func (t Tools) probe(ctx context.Context, input []string) (*Info, error) {
+	args := append([]string{"-v", "error", "-show_format", "-show_streams", "-of", "json=compact=1"}, input...)
 	out, err := t.output(ctx, t.FFprobe, args...)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,10 @@
 // web hooks of the configuration, under AMS's event names and with AMS's data,
 // as CloudEvents 1.0 or in the schema of Azure Event Grid.
 //
+// The notification endpoints of v2 are told too, each what jobs and tasks
+// subscribe for it, in the messages of v2 (message.go): to web hooks, signed with
+// the endpoint's key, and to queues that speak Azure's protocol.
+//
 // What a job does and when is catalog's and jobqueue's business; this package
 // only watches. Who may be reached is dial's.
 //

@@ -73,6 +73,10 @@ type Notifier struct {
 	metrics *metrics
 	close   func()
 	wake    chan struct{} // something may have been recorded
+
+	running   sync.WaitGroup // of Run
+	mu        sync.Mutex
+	endpoints map[string]*target // notification endpoints that are served now; see start
 }
 
 // New checks the configuration and records events from now on, until Close;
@@ -91,7 +95,7 @@ func New(db *catalog.DB, c Config) (*Notifier, error) {
 		c.Backoff = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour}
 	}
 	c.Dial.HeaderTimeout = c.Timeout
-	n := &Notifier{db: db, c: c, dial: dial.New(c.Dial), wake: make(chan struct{}, 1)}
+	n := &Notifier{db: db, c: c, dial: dial.New(c.Dial), wake: make(chan struct{}, 1), endpoints: map[string]*target{}}
 	// A redirect would take the event to where nobody agreed to have it.
 	client := *n.dial.HTTPClient()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -157,6 +161,9 @@ func (n *Notifier) newTarget(t Target) (*target, error) {
 
 // wants reports whether a target with these filters is told of e.
 func wants(types, accounts []string, e *catalog.Event) bool {
+	if e.To != "" {
+		return false
+	}
 	name := e.Source[strings.LastIndexByte(e.Source, '/')+1:]
 	return (len(types) == 0 || slices.ContainsFunc(types, func(t string) bool { return matches(t, e.Type) })) &&
 		(len(accounts) == 0 || slices.ContainsFunc(accounts, func(a string) bool { return strings.EqualFold(a, name) }))
@@ -179,25 +186,38 @@ func (n *Notifier) Run(ctx context.Context) error {
 	if err := n.register(ctx); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
-	if len(n.targets) == 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	stop := n.db.Watch(func(catalog.JobChange) { signal(n.wake) })
 	defer stop()
-	var running sync.WaitGroup
 	for _, t := range n.targets {
-		running.Go(func() { t.run(ctx) })
+		n.running.Go(func() { t.run(ctx) })
 	}
-	running.Go(func() { n.sweep(ctx) })
+	if err := n.startWaiting(ctx); err != nil && ctx.Err() == nil {
+		n.c.Log.Error("messages of an earlier process are not delivered", "error", err)
+	}
+	n.running.Go(func() { n.sweep(ctx) })
 	for ctx.Err() == nil {
 		if err := n.dispatch(ctx); err != nil && ctx.Err() == nil {
 			n.c.Log.Error("events were not dispatched", "error", err)
 		}
 		wait(ctx, n.c.Poll, n.wake)
 	}
-	running.Wait()
+	n.running.Wait()
 	return ctx.Err()
+}
+
+// startWaiting serves the notification endpoints for which messages wait.
+func (n *Notifier) startWaiting(ctx context.Context) error {
+	var names []string
+	err := n.db.View(ctx, func(tx *catalog.Tx) (err error) {
+		names, err = tx.WaitingEndpoints()
+		return err
+	})
+	for _, name := range names {
+		if err == nil {
+			err = n.start(ctx, name)
+		}
+	}
+	return err
 }
 
 // register writes the targets down, for recorders and for replays.
@@ -250,45 +270,85 @@ func (n *Notifier) dispatch(ctx context.Context) error {
 		if err != nil || found == 0 {
 			return err
 		}
-		if err := n.db.Note(ctx, n.dispatchSome); err != nil {
+		var endpoints map[string]int
+		err = n.db.Note(ctx, func(tx *catalog.Tx) (err error) {
+			endpoints, err = n.dispatchSome(tx)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		for _, t := range n.targets {
 			signal(t.wake)
 		}
+		for name := range endpoints {
+			if err := n.start(ctx, name); err != nil {
+				return err
+			}
+		}
 	}
 }
 
-func (n *Notifier) dispatchSome(tx *catalog.Tx) error {
+// dispatchSome returns the notification endpoints that got deliveries, with how
+// many wait for each.
+func (n *Notifier) dispatchSome(tx *catalog.Tx) (endpoints map[string]int, err error) {
 	list, err := tx.FreshEvents(100)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	endpoints = map[string]int{}
+	for _, e := range list {
+		if e.To == "" {
+			continue
+		}
+		waiting, counted := endpoints[e.To]
+		if !counted {
+			if there, err := tx.HasTarget(e.To); err != nil {
+				return nil, err
+			} else if !there {
+				continue
+			}
+			if waiting, err = tx.CountDeliveries(e.To, catalog.DeliveryWaiting, n.c.Queue); err != nil {
+				return nil, err
+			}
+		}
+		endpoints[e.To] = waiting + 1
+		if err := n.dispatchTo(tx, e, e.To, waiting); err != nil {
+			return nil, err
+		}
 	}
 	for _, t := range n.targets {
 		waiting, err := tx.CountDeliveries(t.Name, catalog.DeliveryWaiting, n.c.Queue)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, e := range list {
 			if !wants(t.Types, t.Accounts, e) {
 				continue
 			}
-			d := &catalog.Delivery{Event: e, Target: t.Name, State: catalog.DeliveryWaiting, Due: tx.Now(), Expires: tx.Now().Add(n.c.MaxAge)}
-			if waiting++; waiting > n.c.Queue {
-				d.State, d.Reason = catalog.DeliveryDead, fmt.Sprintf("%d events were waiting already", n.c.Queue)
-				n.metrics.count(t.Name, "dead")
+			if err := n.dispatchTo(tx, e, t.Name, waiting); err != nil {
+				return nil, err
 			}
-			if _, err := tx.EnsureDelivery(d); err != nil {
-				return err
-			}
+			waiting++
 		}
 	}
 	for _, e := range list {
 		if err := tx.EventDispatched(e); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return endpoints, nil
+}
+
+// dispatchTo makes the delivery of an event to a target for which others wait.
+func (n *Notifier) dispatchTo(tx *catalog.Tx, e *catalog.Event, target string, waiting int) error {
+	d := &catalog.Delivery{Event: e, Target: target, State: catalog.DeliveryWaiting, Due: tx.Now(), Expires: tx.Now().Add(n.c.MaxAge)}
+	if waiting >= n.c.Queue {
+		d.State, d.Reason = catalog.DeliveryDead, fmt.Sprintf("%d events were waiting already", n.c.Queue)
+		n.metrics.count(label(target), "dead")
+	}
+	_, err := tx.EnsureDelivery(d)
+	return err
 }
 
 // sweep gives up what is too old, forgets what nobody will ask for again and
@@ -315,7 +375,7 @@ func (n *Notifier) sweepOnce(ctx context.Context) error {
 				if err := tx.SettleDelivery(d); err != nil && ams.CodeOf(err) != ams.NotFound {
 					return err
 				}
-				n.metrics.count(d.Target, "dead")
+				n.metrics.count(label(d.Target), "dead")
 			}
 			gone, err := tx.DeleteEvents(tx.Now().Add(-n.c.Retention), batch)
 			more = len(old) == batch || gone == batch

@@ -87,15 +87,27 @@ func outputOf(t *ams.Task, s ams.JobState) output {
 	return o
 }
 
-// record writes the events of a transaction's changes. While there are no
-// targets it writes none.
+// record writes the events of a transaction's changes, and the messages that
+// v2 jobs subscribe. While nobody is there to be told it writes none.
 func record(tx *catalog.Tx, changes []catalog.JobChange) error {
-	if wanted, err := tx.HasEventTargets(); err != nil || !wanted {
+	wanted, err := tx.HasEventTargets()
+	if err != nil {
+		return err
+	}
+	endpoints, err := tx.HasEndpointTargets()
+	if err != nil {
 		return err
 	}
 	r := recorder{tx: tx, jobs: map[string]*ams.Job{}, sources: map[string]string{}}
 	for _, c := range changes {
-		if err := r.change(c); err != nil {
+		var err error
+		if wanted {
+			err = r.change(c)
+		}
+		if err == nil && endpoints && c.Transform == "" {
+			err = r.subscribed(c)
+		}
+		if err != nil {
 			return fmt.Errorf("notify: record a change of job %s: %w", c.JobID, err)
 		}
 	}
@@ -167,7 +179,23 @@ func (r *recorder) progress(c catalog.JobChange, j *ams.Job, correlation map[str
 	return r.insert(c, progressData{Correlation: correlation, Label: j.Tasks[c.TaskIndex].Label, Progress: int(c.Progress)}, progressType)
 }
 
+func (r *recorder) subscribed(c catalog.JobChange) error {
+	j, err := r.job(c.JobID)
+	if ams.CodeOf(err) == ams.NotFound {
+		return nil // deleted by the same transaction
+	}
+	if err != nil {
+		return err
+	}
+	return r.messages(c, j)
+}
+
 func (r *recorder) insert(c catalog.JobChange, data any, types ...string) error {
+	return r.insertTo("", c.Task, c, data, types...)
+}
+
+// insertTo writes an event for one target, or for all if to is empty.
+func (r *recorder) insertTo(to, about string, c catalog.JobChange, data any, types ...string) error {
 	body, err := json.Marshal(data)
 	if err != nil {
 		return err
@@ -182,8 +210,8 @@ func (r *recorder) insert(c catalog.JobChange, data any, types ...string) error 
 	}
 	for _, t := range types {
 		err := r.tx.InsertEvent(&catalog.Event{
-			ID: uuid.NewString(), Account: c.Account, Lane: c.JobID, About: c.Task, Type: t,
-			Source: source, Subject: subject, Time: c.At, Data: body,
+			ID: uuid.NewString(), Account: c.Account, Lane: c.JobID, About: about, Type: t,
+			Source: source, Subject: subject, To: to, Time: c.At, Data: body,
 		})
 		if err != nil {
 			return err

@@ -63,7 +63,7 @@ func again(ctx context.Context, db *catalog.DB, t *catalog.EventTarget, r Replay
 				return err
 			}
 			for _, e := range list {
-				if last = e; !r.Dead && !wants(t.Types, t.Accounts, e) {
+				if last = e; e.To != "" || !r.Dead && !wants(t.Types, t.Accounts, e) {
 					continue
 				}
 				if waiting+changed >= maxQueue {

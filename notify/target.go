@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openams/openams/ams"
@@ -24,9 +25,10 @@ import (
 type target struct {
 	Target
 	n         *Notifier
-	place     string // URL without its query
-	ask       bool   // for agreement, before anything is sent
-	secret    []byte // set by register
+	place     string                    // URL without its query
+	ask       bool                      // for agreement, before anything is sent
+	secret    []byte                    // set by register
+	endpoint  *ams.NotificationEndpoint // of v2; nil: a target of the configuration
 	confirmed bool
 	wake      chan struct{}
 	log       *slog.Logger
@@ -60,6 +62,9 @@ func (t *target) run(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				t.log.Error("events were not read", "error", err)
 			}
+			if t.endpoint != nil && err == nil && underWay+len(claimed) == 0 && next.IsZero() && t.retire() {
+				return
+			}
 			for _, d := range claimed {
 				underWay++
 				go func() { results <- t.deliver(work, d) }()
@@ -82,6 +87,16 @@ func (t *target) run(ctx context.Context) {
 	for ; underWay > 0; underWay-- {
 		<-results
 	}
+}
+
+// label names t in metrics.
+func (t *target) label() string { return label(t.Name) }
+
+func label(target string) string {
+	if strings.HasPrefix(target, "v2:") {
+		return "notification endpoints" // there may be thousands
+	}
+	return target
 }
 
 // slots is how many requests may be under way: one, to a target that fails.
@@ -171,18 +186,21 @@ func (t *target) deliver(ctx context.Context, d *catalog.Delivery) *failure {
 	case err != nil:
 		log.Error("the result of a delivery was not written; it will be made again", "error", err)
 	case f == nil:
-		t.n.metrics.count(t.Name, "delivered")
+		t.n.metrics.count(t.label(), "delivered")
 	case d.State == catalog.DeliveryDead:
-		t.n.metrics.count(t.Name, "dead")
+		t.n.metrics.count(t.label(), "dead")
 		log.Warn("an event was given up", "reason", f.reason)
 	default:
-		t.n.metrics.count(t.Name, "failed")
+		t.n.metrics.count(t.label(), "failed")
 		log.Debug("an event was not delivered", "reason", f.reason)
 	}
 	return f
 }
 
 func (t *target) send(ctx context.Context, d *catalog.Delivery) *failure {
+	if t.endpoint != nil {
+		return t.tell(ctx, d)
+	}
 	body, contentType, err := t.Schema.encode(d.Event)
 	if err != nil {
 		return &failure{reason: err.Error(), final: true}
@@ -213,7 +231,9 @@ func (t *target) do(ctx context.Context, method string, h http.Header, id string
 	}
 	r.Header = h
 	r.Header.Set("User-Agent", "openams")
-	sign(r.Header, t.secret, id, t.n.db.Now(), body)
+	if t.endpoint == nil {
+		sign(r.Header, t.secret, id, t.n.db.Now(), body)
+	}
 	res, err := t.n.client.Do(r)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {

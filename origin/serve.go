@@ -11,6 +11,7 @@ import (
 	"github.com/openams/openams/middleware"
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/formats"
+	"github.com/openams/openams/packager/hls"
 )
 
 // ServeHTTP answers a player.
@@ -79,6 +80,9 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 		f, err := formats.Lookup(string(q.Format))
 		if err != nil {
 			return q, err
+		}
+		if q.Format == HLSv3 {
+			f = hls.Muxed(q.AudioTrack)
 		}
 		send = func() error { return h.play(a, r, p, q, f, seal, v) }
 	}
@@ -160,6 +164,9 @@ func write(all *presentation, q *Request, v *view, f *packager.Format, o package
 		return nil, err
 	}
 	r := t.Renditions[len(t.Renditions)-1]
+	if p.FirstQuality != 0 {
+		r = t.First(p.FirstQuality)
+	}
 	if q.Bitrate != 0 {
 		if r, err = p.Rendition(q.Track, q.Bitrate); err != nil {
 			return nil, err

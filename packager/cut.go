@@ -92,6 +92,18 @@ const sliver = Timescale / 10
 
 const forever = 1<<64 - 1
 
+// First returns the rendition for a FirstQuality: the best one of at most that
+// bitrate, else the least.
+func (t *Track) First(bitrate int64) *Rendition {
+	first := t.Renditions[0]
+	for _, r := range t.Renditions {
+		if r.Bitrate <= bitrate {
+			first = r
+		}
+	}
+	return first
+}
+
 // span returns the range of time that stays of p.
 func (c *Cut) span(p *Presentation) (from, to uint64, err error) {
 	from, to = c.Start, c.End

@@ -450,6 +450,7 @@ func (t *Track) settle() error {
 		r.ts = sync.OnceValues(r.newTS)
 		r.firsts = sync.OnceValue(r.newFirsts)
 		r.header = sync.OnceValues(r.newHeader)
+		r.mux = r.newMuxes()
 		if i > 0 {
 			r.Bitrate = max(r.Bitrate, t.Renditions[i-1].Bitrate+1)
 		}

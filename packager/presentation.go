@@ -66,6 +66,7 @@ type Rendition struct {
 	ts     func() (*ts.Stream, error)
 	firsts func() []uint32
 	header func() (fixed, each int)
+	mux    func(audio *Rendition) (*muxed, error)
 }
 
 // A Fragment is the unit of segments.

@@ -67,6 +67,7 @@ func entitySets(m *odata.Model) odata.Config {
 	registerEndpoints(&oc)
 	registerIngest(&oc)
 	registerJobs(&oc)
+	registerLocators(&oc)
 	registerSettings(&oc)
 	return oc
 }
@@ -122,6 +123,8 @@ var nouns = map[string]string{
 	"Assets":             "assets/",
 	"Files":              "assets/",
 	"CreateFileInfos":    "assets/",
+	"AccessPolicies":     "streamingLocators/",
+	"Locators":           "streamingLocators/",
 	"Filters":            "accountFilters/",
 	"AssetFilters":       "assets/assetFilters/",
 	"StreamingEndpoints": "streamingEndpoints/",
@@ -191,14 +194,16 @@ func fault(err error) *odata.Error {
 
 // The prefixes of ids.
 const (
-	assetID       = "nb:cid:UUID:" // of files too
-	endpointID    = "nb:oid:UUID:"
-	operationID   = "nb:opid:UUID:"
-	processorID   = "nb:mpid:UUID:"
-	monitoringID  = "nb:mcid:UUID:"
-	manifestID    = "nb:mid:UUID:"
-	ingestAssetID = "nb:maid:UUID:"
-	ingestFileID  = "nb:mfid:UUID:"
+	accessPolicyID = "nb:pid:UUID:"
+	locatorID      = "nb:lid:UUID:"
+	assetID        = "nb:cid:UUID:" // of files too
+	endpointID     = "nb:oid:UUID:"
+	operationID    = "nb:opid:UUID:"
+	processorID    = "nb:mpid:UUID:"
+	manifestID     = "nb:mid:UUID:"
+	ingestAssetID  = "nb:maid:UUID:"
+	ingestFileID   = "nb:mfid:UUID:"
+	monitoringID   = "nb:mcid:UUID:"
 )
 
 // guid is the guid of an id with a prefix; empty if it has another.

@@ -1,8 +1,10 @@
 package catalogtest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
@@ -146,5 +148,73 @@ func testAssetFiles(f *fixture) {
 			f.same([]*ams.AssetFile{file("acc1-b", "p")}, left.Rows)
 		}
 		return err
+	})
+}
+
+// testV2Locators sees SAS and streaming locators as one list, and gives no id
+// to two of them.
+func testV2Locators(f *fixture) {
+	policy := &ams.LocatorPolicy{Account: "acc1", ID: "p1", Name: "p", Minutes: 1.5, Permissions: 3, Created: f.now, LastModified: f.now}
+	signed := &ams.Locator{Account: "acc1", ID: "s1", Type: ams.SASLocator, Asset: "acc1-a", AccessPolicy: "p1", Label: "l", Start: f.now, End: f.now.Add(time.Hour), Bare: true, Created: f.now}
+	streaming := f.locator("B", "a")
+	streaming.AssetID, streaming.AccessPolicy, streaming.Label, streaming.Bare = "acc1-a", "p1", "B", true
+	f.update(func(tx *catalog.Tx) error {
+		if err := tx.InsertAsset(f.asset("acc1", "a")); err != nil {
+			return err
+		}
+		return errors.Join(tx.InsertLocatorPolicy(policy), tx.InsertSASLocator(signed), tx.InsertLocator(streaming))
+	})
+	twice := *signed
+	twice.ID = streaming.ID
+	f.refused(ams.Exists, func(tx *catalog.Tx) error { return tx.InsertSASLocator(&twice) })
+	f.refused(ams.Exists, func(tx *catalog.Tx) error { return tx.InsertSASLocator(signed) })
+	again := f.locator("C", "a")
+	again.ID = signed.ID
+	f.refused(ams.Exists, func(tx *catalog.Tx) error { return tx.InsertLocator(again) })
+	find := func(tx *catalog.Tx, where, order string, top int) (ids string) {
+		s := catalog.Search{Filter: must(filter.Parse(where)), Orders: must(filter.ParseOrder(order)), Top: top, Count: true}
+		for {
+			found := must(tx.FindLocators("acc1", s))
+			for _, l := range found.Rows {
+				ids += " " + l.ID
+			}
+			if s.After = found.Next; s.After == "" {
+				return ids
+			}
+		}
+	}
+	f.view(func(tx *catalog.Tx) error {
+		f.same(policy, must(tx.LocatorPolicy("acc1", "P1")))
+		if found := must(tx.FindLocatorPolicies("acc1", catalog.Search{Filter: must(filter.Parse("DurationInMinutes gt 1.25 and DurationInMinutes lt 2")), Orders: must(filter.ParseOrder("DurationInMinutes")), Top: 1})); len(found.Rows) != 1 {
+			f.Errorf("%+v", found)
+		}
+		f.same(signed, must(tx.V2Locator("acc1", "s1")))
+		if n := must(tx.CountLocatorsOf("acc1", "acc1-a")); n != 2 {
+			f.Errorf("%d locators", n)
+		}
+		for _, tt := range []struct{ where, order, want string }{
+			{"", "", " loc-b s1"},
+			{"", "Type,Name desc", " s1 loc-b"},
+			{"", "ExpirationDateTime desc,Id", " loc-b s1"},
+			{"Type eq 1 or Name eq 'B'", "Id desc", " s1 loc-b"},
+			{"AssetId eq 'nb:cid:UUID:acc1-a' and Id ne 'nb:lid:UUID:s1' and AccessPolicyId ne null", "", " loc-b"},
+		} {
+			for _, top := range []int{1, 5} {
+				if got := find(tx, tt.where, tt.order, top); got != tt.want {
+					f.Errorf("%s, %s, %d at a time: %q, want %q", tt.where, tt.order, top, got, tt.want)
+				}
+			}
+		}
+		return nil
+	})
+	f.update(func(tx *catalog.Tx) error {
+		streaming.End = f.now.Add(time.Minute)
+		return errors.Join(tx.UpdateLocator(streaming), tx.DeleteLocatorPolicy("acc1", "p1"), tx.DeleteSASLocator("acc1", "s1"))
+	})
+	f.view(func(tx *catalog.Tx) error {
+		if l := must(tx.V2Locator("acc1", streaming.ID)); !l.End.Equal(streaming.End) || l.Type != ams.OnDemandOrigin {
+			f.Errorf("%+v", l)
+		}
+		return nil
 	})
 }

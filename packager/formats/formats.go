@@ -23,10 +23,12 @@ func Lookup(name string) (*packager.Format, error) {
 		return hls.CMAF(), nil
 	case "m3u8-aapl", "m3u8-aapl-v4":
 		return hls.TS(), nil
+	case "m3u8-aapl-v3":
+		return hls.Muxed(""), nil
 	case "mpd-time-csf":
 		return dash.CSF(), nil
 	case "mpd-time-cmaf":
 		return dash.CMAF(), nil
 	}
-	return nil, packager.Errorf(packager.OutputFormatNotSupported, "format %q is not one of m3u8-cmaf, m3u8-aapl, mpd-time-csf, mpd-time-cmaf, fmp4-v20, or none for Smooth Streaming", name)
+	return nil, packager.Errorf(packager.OutputFormatNotSupported, "format %q is not one of m3u8-cmaf, m3u8-aapl, m3u8-aapl-v3, mpd-time-csf, mpd-time-cmaf, fmp4-v20, or none for Smooth Streaming", name)
 }

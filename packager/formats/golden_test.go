@@ -1,8 +1,10 @@
 package formats_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,11 +12,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/formats"
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/text"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -36,7 +39,7 @@ func golden(t *testing.T, name string, got []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); d != "" {
+	if d := gocmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); d != "" {
 		t.Errorf("%s (-want +got):\n%s", path, d)
 	}
 }
@@ -47,7 +50,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestManifests(t *testing.T) {
 	for _, name := range []string{"ladder", "multi-audio", "audio-only", "video-only"} {
 		a := indexed(t, name)
-		for _, format := range []string{"m3u8-cmaf", "m3u8-aapl", "mpd-time-csf", "mpd-time-cmaf", "", "fmp4-v20"} {
+		for _, format := range []string{"m3u8-cmaf", "m3u8-aapl", "m3u8-aapl-v3", "mpd-time-csf", "mpd-time-cmaf", "", "fmp4-v20"} {
 			f, err := formats.Lookup(format)
 			if err != nil {
 				t.Fatal(err)
@@ -63,6 +66,12 @@ func TestManifests(t *testing.T) {
 				r := track.Renditions[0]
 				for _, keyframes := range []bool{false, true} {
 					d, err := f.Playlist(a.Presentation, r, packager.Options{Keyframes: keyframes})
+					if keyframes && format == "m3u8-aapl-v3" {
+						if packager.CodeOf(err) != packager.OutputFormatNotSupported {
+							t.Errorf("key frames of version 3: %v", err)
+						}
+						continue
+					}
 					if keyframes && track.Name != "video" {
 						if packager.CodeOf(err) != packager.MediaTypeNotSupported {
 							t.Errorf("%s: key frames of audio: %v", track.Name, err)
@@ -118,4 +127,55 @@ func makeIndex(t *testing.T, f file) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestTextManifests holds the manifests of a film with subtitles against golden
+// files, and the segments of text of each format.
+func TestTextManifests(t *testing.T) {
+	a := indexed(t, "ladder")
+	for _, tt := range []struct {
+		track  packager.TextTrack
+		source string
+	}{
+		{packager.TextTrack{Name: "subt_en", File: "en.vtt", Bitrate: 4000, Language: "en-us", DisplayName: "English & more", Default: true, Characteristics: "public.accessibility.transcribes-spoken-dialog"},
+			"WEBVTT\n\n1\n00:01.000 --> 00:07.000 line:0\n<i>One</i> &amp; two\n"},
+		{packager.TextTrack{File: "de.ttml", Bitrate: 5000, Forced: true},
+			`<tt xmlns="http://www.w3.org/ns/ttml" xml:lang="de"><body><div><p begin="5s" end="7s">Hallo<br/>Welt</p></div></body></tt>`},
+	} {
+		d, err := text.Parse([]byte(tt.source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.AddText(tt.track, d)
+	}
+	for _, format := range []string{"m3u8-cmaf", "m3u8-aapl", "mpd-time-csf", "mpd-time-cmaf", ""} {
+		f, err := formats.Lookup(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := cmp.Or(format, "smooth")
+		golden(t, filepath.Join("captions", name+".txt"), a.manifest(t, format, packager.Options{}))
+		for _, track := range a.Of(mp4.Text) {
+			r := track.Renditions[0]
+			if f.Playlist != nil {
+				d, err := f.Playlist(a.Presentation, r, packager.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden(t, filepath.Join("captions", name+"-"+track.Name+".txt"), d.Body)
+			}
+			var all []byte
+			for _, fragment := range r.Fragments {
+				s, err := f.Fragment(a.Presentation, r, fragment.Start)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !s.Verbatim() || len(s.Extents) > 0 || s.Size != int64(len(s.Header)) {
+					t.Errorf("%s: the segment is not whole in its header", track.Name)
+				}
+				all = fmt.Appendf(all, "%s %q\n", s.ContentType, s.Header)
+			}
+			golden(t, filepath.Join("captions", name+"-"+track.Name+"-segments.txt"), all)
+		}
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/fmp4"
 	"github.com/openams/openams/packager/formats"
+	"github.com/openams/openams/packager/hls"
 	"github.com/openams/openams/packager/mp4"
 	"github.com/openams/openams/packager/ts"
 )
@@ -33,7 +34,7 @@ func (a *asset) open(t *testing.T) func(string) (io.ReaderAt, error) {
 	}
 }
 
-var uri = regexp.MustCompile(`^QualityLevels\((\d+)\)/(Manifest|Fragments)\(([^,=]+)(?:=(\w+))?(?:,format=([\w-]+))?(,type=keyframes)?\)$`)
+var uri = regexp.MustCompile(`^QualityLevels\((\d+)\)/(Manifest|Fragments)\(([^,=]+)(?:=(\w+))?(?:,format=([\w-]+))?(,type=keyframes)?(?:,audiotrack=([\w.-]+))?\)$`)
 
 // get answers a relative URI of a manifest as a streaming endpoint would.
 func (a *asset) get(t *testing.T, rel string) []byte {
@@ -50,6 +51,9 @@ func (a *asset) get(t *testing.T, rel string) []byte {
 	f, err := formats.Lookup(m[5])
 	if err != nil {
 		t.Fatal(err)
+	}
+	if f.Name == "m3u8-aapl-v3" {
+		f = hls.Muxed(m[7])
 	}
 	if m[2] == "Manifest" {
 		d, err := f.Playlist(a.Presentation, r, packager.Options{Keyframes: m[6] != ""})
@@ -305,7 +309,7 @@ func TestPlay(t *testing.T) {
 	for _, tt := range assets {
 		t.Run(tt.name, func(t *testing.T) {
 			a := makeAsset(t, tt)
-			for _, format := range []string{"m3u8-cmaf", "m3u8-aapl", "mpd-time-csf", "mpd-time-cmaf", "", "fmp4-v20"} {
+			for _, format := range []string{"m3u8-cmaf", "m3u8-aapl", "m3u8-aapl-v3", "mpd-time-csf", "mpd-time-cmaf", "", "fmp4-v20"} {
 				t.Run("format="+format, func(t *testing.T) {
 					var streams []stream
 					switch {
@@ -322,6 +326,9 @@ func TestPlay(t *testing.T) {
 							if strings.HasPrefix(format, "m3u8") || strings.HasPrefix(format, "mpd") || r.Media.Codec != "ac-3" {
 								want++
 							}
+							if format == "m3u8-aapl-v3" && track.Kind == mp4.Audio && track != a.Of(mp4.Audio)[0] {
+								want-- // it has one audio track
+							}
 						}
 					}
 					if len(streams) != want {
@@ -329,6 +336,9 @@ func TestPlay(t *testing.T) {
 					}
 					for _, s := range streams {
 						a.check(t, format, s)
+						if format == "m3u8-aapl-v3" {
+							a.checkMuxed(t, s)
+						}
 					}
 				})
 			}
@@ -345,13 +355,52 @@ func (a *asset) check(t *testing.T, format string, s stream) {
 	a.checkAgainst(t, format, s, packets(t, filepath.Join(a.dir, r.File), r.Media.Kind))
 }
 
+// checkMuxed holds the audio of a transport stream of video against the file that
+// it comes from.
+func (a *asset) checkMuxed(t *testing.T, s stream) {
+	t.Helper()
+	checkTransport(t, s.track, s)
+	voices := a.Of(mp4.Audio)
+	if s.track != "video" || len(voices) == 0 {
+		return
+	}
+	r := voices[0].Renditions[0]
+	path := filepath.Join(t.TempDir(), "muxed.ts")
+	if err := os.WriteFile(path, s.media, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, want := packets(t, path, mp4.Audio), packets(t, filepath.Join(a.dir, r.File), mp4.Audio)
+	if len(got) != len(want) {
+		t.Errorf("%s: %d frames of audio, the source has %d", s.track, len(got), len(want))
+		return
+	}
+	for i := range got {
+		if d := got[i].pts - ts.Base/90000.0 - want[i].pts; math.Abs(d) > 2.0/90000+2e-6 {
+			t.Errorf("%s: frame %d of audio plays at %.6f s, in the source at %.6f s", s.track, i, got[i].pts-ts.Base/90000.0, want[i].pts)
+			return
+		}
+	}
+	// Each segment has what plays with its pictures.
+	at := 0
+	for i, seg := range s.segments {
+		if err := os.WriteFile(path, s.media[at:at+seg.size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at += seg.size
+		frames := packets(t, path, mp4.Audio)
+		if first := frames[0].pts - ts.Base/90000.0; i > 0 && (first < seg.start-0.001 || first > seg.start+0.1) {
+			t.Errorf("%s: the audio of the segment of second %.3f starts at second %.3f", s.track, seg.start, first)
+		}
+	}
+}
+
 func (a *asset) checkAgainst(t *testing.T, format string, s stream, want []packet) {
 	t.Helper()
 	r, err := a.Rendition(s.track, s.bitrate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := format == "m3u8-aapl"
+	transport := strings.HasPrefix(format, "m3u8-aapl")
 	ext := ".mp4"
 	if transport {
 		ext = ".ts"

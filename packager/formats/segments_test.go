@@ -85,7 +85,7 @@ func checkTransport(t *testing.T, name string, s stream) {
 		t.Errorf("%s: no clock", name)
 	}
 	demux = astits.NewDemuxer(context.Background(), bytes.NewReader(s.media), astits.DemuxerOptPacketSize(188))
-	last, units, tables := int64(-1), 0, 0
+	last, units, tables := map[uint16]int64{}, 0, 0
 	for {
 		d, err := demux.NextData()
 		if errors.Is(err, astits.ErrNoMorePackets) {
@@ -106,10 +106,10 @@ func checkTransport(t *testing.T, name string, s stream) {
 		if h.DTS != nil {
 			dts = h.DTS.Base
 		}
-		if dts > pts || dts <= last {
-			t.Fatalf("%s: unit %d: DTS %d, PTS %d, after DTS %d", name, units, dts, pts, last)
+		if before, ok := last[d.PID]; dts > pts || ok && dts <= before {
+			t.Fatalf("%s: unit %d: DTS %d, PTS %d, after DTS %d", name, units, dts, pts, before)
 		}
-		last = dts
+		last[d.PID] = dts
 	}
 	if units == 0 || tables == 0 {
 		t.Errorf("%s: %d PES packets, %d PMTs", name, units, tables)

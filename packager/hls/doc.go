@@ -1,6 +1,7 @@
 // Package hls writes HTTP Live Streaming playlists (RFC 8216) over the
-// presentation model, in two of the flavours that AMS had: m3u8-cmaf (version 7,
-// fragmented MP4) and m3u8-aapl (version 4, transport streams with audio apart).
+// presentation model, in the flavours that AMS had: m3u8-cmaf (version 7,
+// fragmented MP4), m3u8-aapl (version 4, transport streams with audio apart) and
+// m3u8-aapl-v3 (version 3, transport streams with video and audio).
 // Child URIs are relative and spelled as AMS spelled them.
 //
 // Where AMS computed BANDWIDTH from nominal bit rates, the true peak is

@@ -43,19 +43,25 @@ func TS() *packager.Format {
 		Manifest: f.multivariant,
 		Playlist: f.playlist,
 		Fragment: func(p *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
-			k, err := r.FragmentAt(time)
+			k, err := f.fragmentAt(p, r, time)
 			if err != nil {
 				return nil, err
 			}
 			if r.Text != nil {
 				return r.WebVTTSegment(k, ts.Base), nil
 			}
-			if k%p.FragmentsPerTS != 0 {
-				return nil, packager.Errorf(packager.FragmentTimestampNotFound, "track %q has no segment that starts at %d: segments are of %d fragments", r.Track.Name, time, p.FragmentsPerTS)
-			}
 			return r.TSSegment(k, p.FragmentsPerTS)
 		},
 	}
+}
+
+// fragmentAt is Rendition.FragmentAt for the first fragment of a segment.
+func (f flavour) fragmentAt(p *packager.Presentation, r *packager.Rendition, time uint64) (int, error) {
+	k, err := r.FragmentAt(time)
+	if err == nil && f.ts && r.Text == nil && k%p.FragmentsPerTS != 0 {
+		err = packager.Errorf(packager.FragmentTimestampNotFound, "track %q has no segment that starts at %d: segments are of %d fragments", r.Track.Name, time, p.FragmentsPerTS)
+	}
+	return k, err
 }
 
 // A flavour is one value of the URL key format.
@@ -63,6 +69,9 @@ type flavour struct {
 	name    string
 	version int
 	ts      bool
+
+	audioTrack string              // that one; "": the default one
+	audio      *packager.Rendition // found by with
 }
 
 // A piece is one line of a media playlist.
@@ -142,6 +151,10 @@ func (f flavour) size(r *packager.Rendition, k int, exact bool) (whole, first in
 	if !f.ts {
 		whole, first = r.MP4Size(k, exact)
 		return whole, first, nil
+	}
+	if f.audio != nil && r.Track.Kind == mp4.Video {
+		whole, err = r.MuxedSize(k, f.audio)
+		return whole, 0, err
 	}
 	s, err := r.TS()
 	if err != nil {

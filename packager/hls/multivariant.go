@@ -45,7 +45,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 	subtitles := f.subtitles(&b, p, o)
 	variants := 0
 	for _, t := range p.Of(mp4.Video) {
-		for _, r := range firstly(t.Renditions, p.FirstQuality) {
+		for _, r := range firstly(t, p.FirstQuality) {
 			list, err := f.measured(p, r, o, false)
 			if packager.CodeOf(err) == packager.VideoEncodingNotSupported {
 				continue // the other renditions may still play
@@ -115,19 +115,11 @@ func (f flavour) groups(p *packager.Presentation, o packager.Options) ([]*group,
 	return groups, nil
 }
 
-// firstly puts the rendition that a filter wants first there: the best one of
-// at most that bitrate, else the least.
-func firstly(list []*packager.Rendition, bitrate int64) []*packager.Rendition {
-	first := 0
-	for i, r := range list {
-		if r.Bitrate <= bitrate {
-			first = i
-		}
-	}
-	if first == 0 {
-		return list
-	}
-	return slices.Concat(list[first:first+1], list[:first], list[first+1:])
+// firstly puts the rendition that a filter wants first there.
+func firstly(t *packager.Track, bitrate int64) []*packager.Rendition {
+	first := t.First(bitrate)
+	rest := slices.DeleteFunc(slices.Clone(t.Renditions), func(r *packager.Rendition) bool { return r == first })
+	return append([]*packager.Rendition{first}, rest...)
 }
 
 func described(v voice) int {
@@ -277,7 +269,7 @@ func (f flavour) child(r *packager.Rendition, o packager.Options, keyframes bool
 	if o.Filters != "" {
 		filter = ",filter=" + o.Filters
 	}
-	return fmt.Sprintf("QualityLevels(%d)/Manifest(%s,format=%s%s%s%s)%s", r.Bitrate, r.Track.Name, f.name, typ, o.Encryption(), filter, queries(o.Query, o.PlaylistQuery))
+	return fmt.Sprintf("QualityLevels(%d)/Manifest(%s,format=%s%s%s%s%s)%s", r.Bitrate, r.Track.Name, f.name, typ, o.Encryption(), f.audioKey(r), filter, queries(o.Query, o.PlaylistQuery))
 }
 
 func queries(parts ...string) string {

@@ -58,7 +58,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 		b.WriteString(o.Protection.PlaylistKeys(r))
 	}
 	for _, s := range list {
-		uri := fmt.Sprintf("Fragments(%s=%d,format=%s%s)%s", r.Track.Name, s.start, f.name, o.Encryption(), queries(o.Query))
+		uri := fmt.Sprintf("Fragments(%s=%d,format=%s%s%s)%s", r.Track.Name, s.start, f.name, o.Encryption(), f.audioKey(r), queries(o.Query))
 		if !o.Keyframes {
 			fmt.Fprintf(&b, "#EXTINF:%.6f,no-desc\n%s\n", seconds(s.length), uri)
 			continue

@@ -216,6 +216,8 @@ func (t *trak) parseEsds(b box) {
 	}
 	if t.SampleRate = uint32(asc.SamplingFrequency); asc.ExtensionFrequency > 0 {
 		t.SampleRate = uint32(asc.ExtensionFrequency)
+	} else if rate := sbrRate(t.Config); rate > 0 {
+		t.SampleRate = rate
 	}
 	switch c := asc.ChannelConfiguration; {
 	case c == 1 && asc.PSPresentFlag: // parametric stereo
@@ -225,6 +227,42 @@ func (t *trak) parseEsds(b box) {
 	case c == 7:
 		t.Channels = 8
 	}
+}
+
+// sbrRate is the output rate of HE-AAC whose AudioSpecificConfig tells of SBR
+// behind that of its AAC-LC part, so that old decoders do not see it (ISO/IEC
+// 14496-3 1.6.5); 0 for anything else.
+func sbrRate(asc []byte) uint32 {
+	at := 0
+	read := func(n int) (v uint32) {
+		for ; n > 0; n, at = n-1, at+1 {
+			v <<= 1
+			if at/8 < len(asc) {
+				v |= uint32(asc[at/8]>>(7-at%8)) & 1
+			}
+		}
+		return v
+	}
+	rate := func() uint32 {
+		rates := [...]uint32{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+		switch i := read(4); {
+		case i == 15:
+			return read(24)
+		case int(i) < len(rates):
+			return rates[i]
+		}
+		return 0
+	}
+	const lc, sbr = 2, 5
+	if read(5) != lc {
+		return 0
+	}
+	rate()
+	read(4 + 3) // channels, flags of GASpecificConfig
+	if read(11) != 0x2b7 || read(5) != sbr || read(1) != 1 {
+		return 0
+	}
+	return rate()
 }
 
 // setAC3 sets what the codes of ETSI TS 102 366 say: fscod, acmod, lfeon.

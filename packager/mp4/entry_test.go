@@ -25,6 +25,11 @@ func TestAudioEntry(t *testing.T) {
 	lc := esdsOf(t, aac.AudioSpecificConfig{ObjectType: aac.AAClc, SamplingFrequency: 44100, ChannelConfiguration: 6})
 	he := esdsOf(t, aac.AudioSpecificConfig{ObjectType: aac.HEAACv1, SamplingFrequency: 24000, ExtensionFrequency: 48000, ChannelConfiguration: 2})
 	he2 := esdsOf(t, aac.AudioSpecificConfig{ObjectType: aac.HEAACv2, SamplingFrequency: 22050, ExtensionFrequency: 44100, ChannelConfiguration: 1})
+	var b bytes.Buffer
+	if err := mp4.CreateEsdsBox([]byte{0x13, 0x10, 0x56, 0xe5, 0x98}).Encode(&b); err != nil {
+		t.Fatal(err)
+	}
+	behind := b.Bytes()
 	version := func(v uint16, extra int) []byte { // a QuickTime sound description
 		p := make([]byte, audioEntry+extra)
 		p[7] = 1
@@ -43,6 +48,7 @@ func TestAudioEntry(t *testing.T) {
 	}{
 		{"AAC 5.1", "mp4a", join(version(0, 0), lc), 44100, 6, 2, 0},
 		{"HE-AAC", "mp4a", join(version(0, 0), he), 48000, 2, 4, 0},
+		{"HE-AAC behind AAC-LC", "mp4a", join(version(0, 0), behind), 48000, 2, 5, 0},
 		{"HE-AAC v2 is stereo", "mp4a", join(version(0, 0), he2), 44100, 2, 4, 0},
 		{"QuickTime 1", "mp4a", join(version(1, 16), appendBox(nil, "wave", join(appendBox(nil, "frma", []byte("mp4a")), lc))), 44100, 6, 2, 36 + len(lc)},
 		{"QuickTime 2", "mp4a", join(version(2, 36), lc), 44100, 6, 2, 36 + len(lc)},

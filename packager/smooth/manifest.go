@@ -36,11 +36,17 @@ func (f flavour) manifest(p *packager.Presentation, o packager.Options) (*packag
 			b.WriteString("  " + element)
 		}
 	}
-	written := 0
+	written, pictures := 0, 0
 	for _, t := range slices.Concat(p.Of(mp4.Audio), p.Of(mp4.Video), p.Of(mp4.Text)) {
 		if f.streamIndex(&b, t, o) {
 			written++
+			if t.Kind == mp4.Video {
+				pictures++
+			}
 		}
+	}
+	if video := p.Of(mp4.Video); len(video) > 0 && pictures == 0 {
+		return nil, packager.Errorf(packager.VideoEncodingNotSupported, "Smooth Streaming cannot carry the video of this asset: it is %s", video[0].Renditions[0].Codec)
 	}
 	if written == 0 {
 		return nil, packager.Errorf(packager.MediaTypeNotSupported, "Smooth Streaming can carry none of the codecs of this asset; it has %s", p.Tracks[0].Renditions[0].Codec)

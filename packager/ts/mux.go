@@ -10,7 +10,7 @@ import (
 // A Part is what one stream has in a fragment.
 type Part struct {
 	Stream  *Stream
-	Samples []mp4.Sample // at least one
+	Samples []mp4.Sample // none if the stream is silent meanwhile
 	Media   []byte       // their bytes, one after the other; overwritten
 	Number  int          // of the stream's fragment, from 0
 }

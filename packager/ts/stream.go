@@ -84,8 +84,15 @@ func NewStream(t *mp4.Track, fragments []mp4.Fragment) (*Stream, error) {
 }
 
 // Size returns the bytes of fragment k alone in a transport stream.
-func (s *Stream) Size(k int) int64 {
-	return (2 + int64(s.counts[k+1]-s.counts[k])) * PacketSize
+func (s *Stream) Size(k int) int64 { return Size(k, s) }
+
+// Size returns the bytes of fragment k of all streams in one transport stream.
+func Size(k int, streams ...*Stream) int64 {
+	n := int64(2)
+	for _, s := range streams {
+		n += int64(s.counts[k+1] - s.counts[k])
+	}
+	return n * PacketSize
 }
 
 // FirstSize returns how many of the first bytes of fragment k hold its tables and
