@@ -30,9 +30,12 @@ func stillFile(i int, format string) string { return fmt.Sprintf("still%d-%%06d.
 // from the files paths, one for each of its inputs, one file for each in folder
 // dir. The source is decoded once.
 func (p *Plan) Args(paths []string, dir string) []string {
-	args := []string{"-y", "-xerror"}
+	args := []string{"-y"}
+	if !p.Tolerant {
+		args = append(args, "-xerror")
+	}
 	for i, in := range p.Inputs {
-		args = append(args, in.open(paths[i])...)
+		args = append(args, in.open(paths[i], p.Tolerant)...)
 	}
 	var graph []string
 	if p.Video != nil {
@@ -94,8 +97,11 @@ func (p *Plan) Args(paths []string, dir string) []string {
 }
 
 // open returns the arguments that open an input.
-func (in Input) open(path string) []string {
-	options := ffmpeg.Strict()
+func (in Input) open(path string, tolerant bool) []string {
+	var options []string
+	if !tolerant {
+		options = ffmpeg.Strict()
+	}
 	if in.Upright {
 		options = append(options, "-noautorotate")
 	}
@@ -131,6 +137,9 @@ func (r *Rung) codec() []string {
 	}
 	var args []string
 	var private []string // x264-params or x265-params
+	if r.Codec == "av1" {
+		return r.av1(gop, rate)
+	}
 	if r.Codec == "hevc" {
 		args = []string{"-c:v", "libx265", "-preset", pace, "-tag:v", "hvc1", "-pix_fmt", r.pixelFormat(), "-g", gop}
 		private = append(private, "log-level=error", "open-gop=0", "keyint="+gop, "min-keyint="+gop, "scenecut="+cut,
@@ -172,6 +181,18 @@ func (r *Rung) codec() []string {
 			private = append(private, "nal-hrd=cbr")
 		}
 	}
+	if r.Every > 0 {
+		// A GOP has any number of frames: no more than come in its time at 300 a second.
+		most := strconv.Itoa(int(r.Every.Seconds()*300) + 1)
+		args = append(args, "-g", most, "-keyint_min", "1", "-force_key_frames", "expr:gte(t,n_forced*"+secs(r.Every)+")", "-forced-idr", "1")
+		for i, s := range private {
+			if name, _, _ := strings.Cut(s, "="); name == "keyint" {
+				private[i] = name + "=" + most
+			} else if name == "min-keyint" {
+				private[i] = name + "=1"
+			}
+		}
+	}
 	switch r.Mode {
 	case "CRF":
 		args = append(args, "-crf", strconv.FormatFloat(r.CRF, 'f', -1, 64))
@@ -190,6 +211,20 @@ func (r *Rung) codec() []string {
 		args = append(args, name, strings.Join(private, ":"))
 	}
 	return args
+}
+
+// av1Speeds are the presets of SVT-AV1 in the place of x265's.
+var av1Speeds = map[string]string{"": "10", "superfast": "10", "veryfast": "10", "medium": "8", "slow": "5"}
+
+// av1 is codec for AV1, which SVT-AV1 makes. It has no B-frames, references and
+// levels of its own to choose.
+func (r *Rung) av1(gop, rate string) []string {
+	args := []string{"-c:v", "libsvtav1", "-preset", av1Speeds[r.Speed], "-pix_fmt", r.pixelFormat(), "-g", gop,
+		"-svtav1-params", "scd=0:irefresh-type=2"}
+	if r.Mode == "CRF" {
+		return append(args, "-crf", strconv.FormatFloat(math.Round(r.CRF), 'f', -1, 64))
+	}
+	return append(args, "-b:v", rate)
 }
 
 // resize scales a picture and puts it into the middle of a frame.
@@ -278,8 +313,15 @@ func (pic *Picture) filters(v *Video) []string {
 	if c := pic.Crop; c != nil {
 		chain = append(chain, fmt.Sprintf("crop=%d:%d:%d:%d", c[2], c[3], c[0], c[1]))
 	}
-	chain = append(chain, "fps=fps="+v.Rate.String()+":start_time=0")
+	if !v.AsTimed {
+		chain = append(chain, "fps=fps="+v.Rate.String()+":start_time=0")
+	}
 	switch {
+	case v.AsTimed:
+		chain = append(chain, "trim=start=0")
+		if pic.End > 0 {
+			chain[len(chain)-1] += ":end=" + secs(pic.End)
+		}
 	case pic.Frames > 0: // the sound of the next part must not come early or late
 		chain = append(chain, fmt.Sprintf("tpad=stop_mode=clone:stop=%d", pic.Slack), fmt.Sprintf("trim=end_frame=%d", pic.Frames))
 	case pic.End > 0:
@@ -377,7 +419,11 @@ func (a *Voice) filters(like Sound) string {
 		in += fmt.Sprintf("[%d:%d]", s.Input, s.Stream)
 	}
 	if len(a.Tracks) > 1 {
-		in += fmt.Sprintf("join=inputs=%d:channel_layout=%s,", len(a.Tracks), a.Layout)
+		var places []string // left to itself, ffmpeg puts mono into the centre
+		for i, c := range []string{"FL", "FR", "FC", "LFE", "BL", "BR"}[:len(a.Tracks)] {
+			places = append(places, fmt.Sprintf("%d.0-%s", i, c))
+		}
+		in += fmt.Sprintf("join=inputs=%d:channel_layout=%s:map=%s,", len(a.Tracks), a.Layout, strings.Join(places, "|"))
 	}
 	in += "asetpts=PTS-(" + secs(a.Origin) + ")/TB"
 	if a.End > 0 {

@@ -3,6 +3,7 @@ package encoder
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
@@ -92,9 +93,9 @@ func (p *Plan) assemble(r *recipe) {
 	}
 	for i, c := range p.Copies {
 		if c.Kind == "video" {
-			add(&video, 'c', i, "")
+			add(&video, 'c', i, r.videoLabel)
 		} else {
-			add(&audio, 'c', i, "")
+			add(&audio, 'c', i, r.audioLabel)
 		}
 	}
 	formats := r.formats
@@ -133,7 +134,12 @@ func (p *Plan) assemble(r *recipe) {
 						}
 					}
 				}
-				slices.SortStableFunc(parts, func(a, b string) int { return int(b[0]) - int(a[0]) }) // pictures first
+				slices.SortStableFunc(parts, func(a, b string) int { // pictures first
+					if a[0] == 'c' && b[0] == 'c' {
+						return strings.Compare(a, b)
+					}
+					return int(b[0]) - int(a[0])
+				})
 				if parts != nil {
 					file(parts...)
 				}

@@ -42,7 +42,7 @@ type OutputFile struct {
 func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
 	var inputs []string
 	for _, src := range srcs {
-		if err := whole(src); err != nil {
+		if err := whole(src); err != nil && !plan.Tolerant {
 			return nil, err
 		}
 		inputs = append(inputs, src.Path)
@@ -194,7 +194,7 @@ func inspect(plan *Plan, srcs []Source, dir string) (map[string]*part, error) {
 			rungs = append(rungs, m)
 			all[m.name] = m
 		}
-		if err := v.check(src, rungs, plan.zero()); err != nil {
+		if err := v.check(src, rungs, plan); err != nil {
 			return nil, err
 		}
 	}
@@ -207,7 +207,7 @@ func inspect(plan *Plan, srcs []Source, dir string) (map[string]*part, error) {
 		m.sound, m.programme = sound, a
 		t := m.track()
 		got := time.Duration(float64(t.Duration()) / float64(t.Timescale) * float64(time.Second))
-		if got < a.Duration-a.Slack {
+		if got < a.Duration-a.Slack && !plan.Tolerant {
 			what := "audio"
 			if tracks := a.Parts[0].Tracks; tracks != nil {
 				what = fmt.Sprintf("audio stream %d (%s)", tracks[0].Stream, a.Parts[0].Codec)
@@ -276,16 +276,16 @@ func indexFile(path string) (*mp4.Index, error) {
 }
 
 // check holds the rungs against the plan: as many frames as the source has, an
-// IDR at each multiple of the GOP, the same times in all. zero is where in the
-// source the outputs start.
-func (v *Video) check(src Source, rungs []*part, zero time.Duration) error {
+// IDR at each multiple of the GOP, the same times in all.
+func (v *Video) check(src Source, rungs []*part, plan *Plan) error {
+	zero := plan.zero()
 	var first []mp4.Sample
 	for i, m := range rungs {
 		t := m.track()
 		samples := t.AppendSamples(nil, 0, t.NumSamples())
 		if i == 0 {
 			first = samples
-			if n := int64(len(samples)); n < v.Frames-v.Slack {
+			if n := int64(len(samples)); n < v.Frames-v.Slack && !plan.Tolerant {
 				rate := v.Rate.Float()
 				what := "video"
 				if pic := v.Parts[0]; pic.Input >= 0 && len(v.Parts) == 1 {
@@ -302,7 +302,11 @@ func (v *Video) check(src Source, rungs []*part, zero time.Duration) error {
 		for n, s := range samples {
 			// Frame n of a closed GOP in coding order is an IDR exactly where it
 			// is one in display order.
-			if due := n%gop == 0; s.Sync != due && !(m.rung.SceneCut && !due) {
+			if v.AsTimed {
+				if s.Sync != first[n].Sync {
+					return serviceError(fmt.Errorf("rung %d: frame %d: IDR %v, not so in the first rung", i, n, s.Sync))
+				}
+			} else if due := n%gop == 0; s.Sync != due && !(m.rung.SceneCut && !due) {
 				return serviceError(fmt.Errorf("rung %d: frame %d of GOPs of %d: IDR %v", i, n, gop, s.Sync))
 			}
 			if s.Sync && gop == rungs[0].rung.GOP && s.DTS+uint64(s.CTO) != first[n].DTS+uint64(first[n].CTO) {

@@ -21,6 +21,8 @@ type Plan struct {
 	Audio    []Audio `json:",omitempty"` // programmes of encoded sound
 	Copies   []Copy  `json:",omitempty"` // tracks taken over as they are
 	Files    []File  // of the output asset, made of the tracks above
+	Tolerant bool    `json:",omitempty"` // damage is covered up
+	Report   bool    `json:",omitempty"` // rungs are compared with the source
 	v2       bool    // files that describe outputs are XML
 }
 
@@ -28,6 +30,7 @@ type Plan struct {
 type Video struct {
 	Parts    []Picture       // one after another
 	Rate     ffmpeg.Rational // frames per second
+	AsTimed  bool            `json:",omitempty"` // frames keep their times, whatever Rate is
 	Canvas   []int           `json:",omitempty"` // width and height in square pixels that parts are fitted into and overlays lie on; nil: as they come
 	Overlays []Overlay       `json:",omitempty"`
 	Fades    []Fade          `json:",omitempty"`
@@ -56,13 +59,14 @@ type Picture struct {
 
 // A Rung is one video rendition.
 type Rung struct {
-	Codec         string // h264, hevc
-	Asked         string `json:",omitempty"` // the codec that was asked for: ffmpeg has none
-	Label         string `json:",omitempty"`
-	Width, Height int    // pixels, square and upright
-	Pad           []int  `json:",omitempty"` // width and height of what the picture is centred in
-	Bitrate       int    // bit/s aimed at
-	GOP           int    // frames from IDR to IDR
+	Codec         string        // h264, hevc, av1
+	Asked         string        `json:",omitempty"` // the codec that was asked for: ffmpeg has none
+	Label         string        `json:",omitempty"`
+	Width, Height int           // pixels, square and upright
+	Pad           []int         `json:",omitempty"` // width and height of what the picture is centred in
+	Bitrate       int           // bit/s aimed at
+	GOP           int           // frames from IDR to IDR
+	Every         time.Duration `json:",omitempty"` // time from IDR to IDR where frames keep theirs, instead
 	Coding
 }
 
@@ -211,7 +215,7 @@ func NewPlan(preset ams.Preset, q Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Preset: r.name, v2: r.v2, Basename: basename(q.source(takes[0].main).name(), r.nameLen())}
+	p := &Plan{Preset: r.name, v2: r.v2, Tolerant: r.tolerant, Report: r.report, Basename: basename(q.source(takes[0].main).name(), r.nameLen())}
 	for i := range takes {
 		if err := takes[i].suit(r); err != nil {
 			return nil, q.about(takes[i].main, err)
@@ -352,7 +356,7 @@ func (p *Plan) make(r *recipe, q *Request, takes []take) error {
 	}
 	lengths := make([]int64, len(takes)) // frames of each part, if there are several
 	if moving && !r.copyVideo {
-		v := &Video{Rate: rate, Format: "yuv420p"}
+		v := &Video{Rate: rate, Format: "yuv420p", AsTimed: r.asTimed}
 		for i := range takes {
 			if err := v.add(p, r, &takes[i], whens[i]); err != nil {
 				return err
@@ -427,7 +431,7 @@ func (v *Video) add(p *Plan, r *recipe, t *take, w timing) error {
 			pic.Assume = append(pic.Assume, "colorspace=bt2020nc")
 		}
 	}
-	if d, exact := expected(t.video.src, s); d > 0 {
+	if d, exact := expected(t.video.src, s); d > 0 && !v.AsTimed {
 		pic.Frames = int64(math.Round(inWindow(t.video.src, s, d, w.from, w.to).Seconds()*rate)) + w.lead
 		pic.Slack = 2
 		if !exact {
@@ -603,6 +607,9 @@ func (v *Video) rung(l layer, width, height int, pad []int) {
 	}
 	g := Rung{Codec: l.codec, Asked: l.asked, Label: l.label, Width: width, Height: height, Pad: pad, Bitrate: l.bitrate, Coding: c}
 	g.GOP = max(1, int(math.Round(l.interval.Seconds()*v.Rate.Float())))
+	if v.AsTimed {
+		g.Every = l.interval
+	}
 	if f := g.pixelFormat(); pixels[f] > pixels[v.Format] {
 		v.Format = f
 	}

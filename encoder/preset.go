@@ -9,25 +9,30 @@ import (
 // A recipe is a preset of any kind and either API in the one form that NewPlan
 // works from.
 type recipe struct {
-	name      string     // for messages
-	auto      string     // "h264", "hevc": the layers come from the source, by autoRungs
-	aware     *awareness // the layers come from what Analyse measured
-	layers    []layer    // best first
-	copyVideo bool
-	sounds    []sound // encodes of the audio
-	copyAudio bool
-	copyAll   copyMode
-	images    []image
-	formats   []format // nil: an MP4 for each layer, with all audio, under AMS's own names
-	audioFile bool     // the audio also comes as an MP4 of its own
-	apart     bool     // each file has one track
-	filters   filters
-	overlays  []overlay
-	sources   []source // what plays one after another; nil: what the job's inputs say
-	silence   bool     // a source without audio gets silence
-	black     blackness
-	nameLimit int  // characters of {Basename}, 0 for the usual
-	v2        bool // files that describe outputs are XML
+	name       string     // for messages
+	auto       string     // "h264", "hevc": the layers come from the source, by autoRungs
+	aware      *awareness // the layers come from what Analyse measured
+	layers     []layer    // best first
+	copyVideo  bool
+	sounds     []sound // encodes of the audio
+	copyAudio  bool
+	copyAll    copyMode
+	images     []image
+	formats    []format // nil: an MP4 for each layer, with all audio, under AMS's own names
+	audioFile  bool     // the audio also comes as an MP4 of its own
+	apart      bool     // each file has one track
+	filters    filters
+	overlays   []overlay
+	videoLabel string   // of the copied picture
+	audioLabel string   // of the copied sound
+	asTimed    bool     // frames keep their times: a variable rate stays variable
+	report     bool     // outputs are compared with the source
+	tolerant   bool     // damage is covered up
+	sources    []source // what plays one after another; nil: what the job's inputs say
+	silence    bool     // a source without audio gets silence
+	black      blackness
+	nameLimit  int  // characters of {Basename}, 0 for the usual
+	v2         bool // files that describe outputs are XML
 }
 
 // A source is a part of what a v2 preset puts together.

@@ -15,10 +15,10 @@ import (
 // The StandardEncoderPreset of v3 as JSON. One type holds the properties of all
 // codecs: which of them a codec has is the API's business, and checked there.
 type standardBody struct {
-	Codecs  []codecBody     `json:"codecs"`
-	Formats []formatBody    `json:"formats"`
-	Filters *filtersBody    `json:"filters"`
-	Options json.RawMessage `json:"experimentalOptions"`
+	Codecs  []codecBody       `json:"codecs"`
+	Formats []formatBody      `json:"formats"`
+	Filters *filtersBody      `json:"filters"`
+	Options map[string]string `json:"experimentalOptions"`
 }
 
 type codecBody struct {
@@ -73,14 +73,42 @@ type filtersBody struct {
 		Parity string `json:"parity"`
 		Mode   string `json:"mode"`
 	} `json:"deinterlace"`
-	Rotation string          `json:"rotation"`
-	Crop     *rectangleBody  `json:"crop"`
-	FadeIn   *fadeBody       `json:"fadeIn"`
-	FadeOut  *fadeBody       `json:"fadeOut"`
-	Overlays json.RawMessage `json:"overlays"`
+	Rotation string         `json:"rotation"`
+	Crop     *rectangleBody `json:"crop"`
+	FadeIn   *fadeBody      `json:"fadeIn"`
+	FadeOut  *fadeBody      `json:"fadeOut"`
+	Overlays []overlayBody  `json:"overlays"`
+}
+
+type overlayBody struct {
+	Type            string         `json:"@odata.type"`
+	InputLabel      string         `json:"inputLabel"`
+	Start           string         `json:"start"`
+	End             string         `json:"end"`
+	FadeInDuration  string         `json:"fadeInDuration"`
+	FadeOutDuration string         `json:"fadeOutDuration"`
+	AudioGainLevel  *float64       `json:"audioGainLevel"`
+	Position        *rectangleBody `json:"position"`
+	Opacity         *float64       `json:"opacity"`
+	CropRectangle   *rectangleBody `json:"cropRectangle"`
 }
 
 type rectangleBody struct{ Left, Top, Width, Height string }
+
+func (b *rectangleBody) parse(at string) (*[4]measure, error) {
+	if b == nil {
+		return nil, nil
+	}
+	r := new([4]measure)
+	for i, s := range []string{b.Left, b.Top, b.Width, b.Height} {
+		m, err := parseMeasure(s)
+		if err != nil || i > 1 && s != "" && m.n == 0 {
+			return nil, fieldError(ams.Invalid, at, "'%s' is neither a number of pixels nor a percentage", s)
+		}
+		r[i] = m
+	}
+	return r, nil
+}
 
 type fadeBody struct {
 	Duration  string `json:"duration"`
@@ -113,9 +141,6 @@ func parseStandard(raw json.RawMessage) (*recipe, error) {
 	if n := len(body.Formats); n == 0 || n > maxCodecs {
 		return nil, fieldError(ams.Invalid, "formats", "a preset has 1 to %d formats, this one has %d", maxCodecs, n)
 	}
-	if !blank(body.Options) {
-		return nil, fieldError(ams.Unsupported, "experimentalOptions", "this server knows none")
-	}
 	r := &recipe{name: standardPreset}
 	for i := range body.Codecs {
 		if err := r.codec(&body.Codecs[i], fmt.Sprintf("codecs[%d]", i)); err != nil {
@@ -141,6 +166,9 @@ func parseStandard(raw json.RawMessage) (*recipe, error) {
 	if err := r.matched(); err != nil {
 		return nil, err
 	}
+	if err := r.options(body.Options); err != nil {
+		return nil, err
+	}
 	if body.Filters != nil {
 		if err := r.filter(body.Filters); err != nil {
 			return nil, err
@@ -158,15 +186,9 @@ func (r *recipe) codec(c *codecBody, at string) error {
 	case "AacAudio", "DDAudio":
 		return r.encodeAudio(c, at, kind == "DDAudio")
 	case "CopyVideo":
-		if c.Label != "" {
-			return fieldError(ams.Unsupported, at+".label", "a copied track has none")
-		}
-		r.copyVideo = true
+		r.copyVideo, r.videoLabel = true, c.Label
 	case "CopyAudio":
-		if c.Label != "" {
-			return fieldError(ams.Unsupported, at+".label", "a copied track has none")
-		}
-		r.copyAudio = true
+		r.copyAudio, r.audioLabel = true, c.Label
 	case "JpgImage", "PngImage":
 		return r.still(c, at, kind == "PngImage")
 	default:
@@ -182,8 +204,12 @@ var speeds = map[string][2]string{"": {speed, "veryfast"}, "Speed": {"veryfast",
 var levelText = regexp.MustCompile(`^[1-6](\.[0-3])?$`)
 
 func (r *recipe) video(c *codecBody, at string, hevc bool) error {
-	if c.SyncMode != "" && c.SyncMode != "Auto" && c.SyncMode != "Cfr" {
-		return fieldError(ams.Unsupported, at+".syncMode", "this server makes constant frame rates only, no %s", c.SyncMode)
+	switch c.SyncMode {
+	case "", "Auto", "Cfr":
+	case "Passthrough", "Vfr": // ffmpeg drops frames of equal times either way
+		r.asTimed = true
+	default:
+		return fieldError(ams.Invalid, at+".syncMode", "'%s' is none of Auto, Passthrough, Cfr, Vfr", c.SyncMode)
 	}
 	interval := gopTime
 	if c.KeyFrameInterval != "" {
@@ -446,7 +472,7 @@ func (r *recipe) format(f *formatBody, at string) error {
 	if len(f.OutputFiles) > maxOutputFiles {
 		return fieldError(ams.Invalid, at+".outputFiles", "there are more than %d", maxOutputFiles)
 	}
-	labels := map[string]bool{}
+	labels := map[string]bool{r.videoLabel: true, r.audioLabel: true}
 	for _, l := range r.layers {
 		labels[l.label] = true
 	}
@@ -463,9 +489,6 @@ func (r *recipe) format(f *formatBody, at string) error {
 			}
 		}
 		out.files = append(out.files, o.Labels)
-	}
-	if out.files != nil && (r.copyVideo || r.copyAudio) {
-		return fieldError(ams.Unsupported, at+".outputFiles", "this server cannot choose among copied tracks")
 	}
 	r.formats = append(r.formats, out)
 	return nil
@@ -496,8 +519,8 @@ func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func (r *recipe) filter(b *filtersBody) error {
 	f := &r.filters
-	if !blank(b.Overlays) {
-		return fieldError(ams.Unsupported, "filters.overlays", "this server cannot lay pictures or sounds over others yet")
+	if err := r.overlay(b.Overlays); err != nil {
+		return err
 	}
 	if d := b.Deinterlace; d != nil {
 		f.progressive = d.Mode == "Off"
@@ -516,29 +539,123 @@ func (r *recipe) filter(b *filtersBody) error {
 	case ok && slices.Contains([]string{"0", "90", "180", "270"}, degrees):
 		f.rotation = degrees
 	case b.Rotation == "None":
-		return fieldError(ams.Unsupported, "filters.rotation", "this server's outputs are upright: they carry no rotation, as None wants")
+		f.rotation = "None"
 	default:
 		return fieldError(ams.Invalid, "filters.rotation", "'%s' is no rotation", b.Rotation)
 	}
-	if c := b.Crop; c != nil {
-		f.crop = new([4]measure)
-		for i, s := range []string{c.Left, c.Top, c.Width, c.Height} {
-			m, err := parseMeasure(s)
-			if err != nil || i > 1 && s != "" && m.n == 0 {
-				return fieldError(ams.Invalid, "filters.crop", "'%s' is neither a number of pixels nor a percentage", s)
-			}
-			f.crop[i] = m
-		}
-	}
 	var err error
+	if f.crop, err = b.Crop.parse("filters.crop"); err != nil {
+		return err
+	}
 	if f.fadeIn, err = parseFade(b.FadeIn, "filters.fadeIn"); err != nil {
 		return err
 	}
 	if f.fadeOut, err = parseFade(b.FadeOut, "filters.fadeOut"); err != nil {
 		return err
 	}
-	if r.copyVideo && *f != (filters{}) {
+	if r.copyVideo && (*f != (filters{}) || r.overlays != nil) {
 		return fieldError(ams.Invalid, "filters", "a copied picture cannot be changed")
+	}
+	return nil
+}
+
+// overlay reads the overlays of a StandardEncoderPreset.
+func (r *recipe) overlay(list []overlayBody) error {
+	if len(list) > maxOverlays {
+		return fieldError(ams.Invalid, "filters.overlays", "there are more than %d", maxOverlays)
+	}
+	for i, b := range list {
+		o := overlay{at: fmt.Sprintf("filters.overlays[%d]", i), label: b.InputLabel, opacity: 1, gain: 1}
+		switch kind := kindOf(b.Type); kind {
+		case "VideoOverlay":
+			o.picture = true
+		case "AudioOverlay":
+			if b.Position != nil || b.Opacity != nil || b.CropRectangle != nil {
+				return fieldError(ams.Invalid, o.at, "an AudioOverlay has no picture to place")
+			}
+		default:
+			return fieldError(ams.Unsupported, o.at, "this server has no overlay '%s'", kind)
+		}
+		if o.label == "" {
+			return fieldError(ams.Invalid, o.at+".inputLabel", "it is missing")
+		}
+		for _, d := range []struct {
+			field, text string
+			to          *time.Duration
+		}{{"start", b.Start, &o.start}, {"end", b.End, &o.end}, {"fadeInDuration", b.FadeInDuration, &o.fadeIn}, {"fadeOutDuration", b.FadeOutDuration, &o.fadeOut}} {
+			if d.text == "" {
+				continue
+			}
+			var err error
+			if *d.to, err = parseDuration(d.text); err != nil {
+				return fieldError(ams.Invalid, o.at+"."+d.field, "%v", err)
+			}
+		}
+		if b.End != "" && o.end <= o.start {
+			return fieldError(ams.Invalid, o.at+".end", "%v is not after its start, %v", o.end, o.start)
+		}
+		for _, n := range []struct {
+			field string
+			from  *float64
+			to    *float64
+		}{{"opacity", b.Opacity, &o.opacity}, {"audioGainLevel", b.AudioGainLevel, &o.gain}} {
+			if n.from == nil {
+				continue
+			}
+			if !(*n.from >= 0 && *n.from <= 1) {
+				return fieldError(ams.Invalid, o.at+"."+n.field, "%v is not from 0 to 1", *n.from)
+			}
+			*n.to = *n.from
+		}
+		if b.Position != nil {
+			p, err := b.Position.parse(o.at + ".position")
+			if err != nil {
+				return err
+			}
+			o.left, o.top, o.width, o.height = p[0], p[1], p[2], p[3]
+		}
+		var err error
+		if o.crop, err = b.CropRectangle.parse(o.at + ".cropRectangle"); err != nil {
+			return err
+		}
+		r.overlays = append(r.overlays, o)
+	}
+	if r.overlays != nil && r.layers == nil && r.images == nil && r.sounds == nil {
+		return fieldError(ams.Invalid, "filters.overlays", "a preset that encodes nothing has nothing to lay them over")
+	}
+	return nil
+}
+
+// options reads experimentalOptions, by which a preset asks for what this
+// server does beyond AMS.
+func (r *recipe) options(list map[string]string) error {
+	for name, value := range list {
+		on := strings.EqualFold(value, "true")
+		at := "experimentalOptions." + name
+		if name != "openams.videoCodec" && !on && !strings.EqualFold(value, "false") {
+			return fieldError(ams.Invalid, at, "'%s' is neither true nor false", value)
+		}
+		switch name {
+		case "openams.videoCodec":
+			if !strings.EqualFold(value, "av1") {
+				return fieldError(ams.Unsupported, at, "'%s' is no codec that layers can be made in instead of H.265: av1 is", value)
+			}
+			for i := range r.layers {
+				if r.layers[i].codec == "hevc" {
+					r.layers[i].codec = "av1"
+				}
+			}
+		case "openams.loudness":
+			for i := range r.sounds {
+				r.sounds[i].loudness = on
+			}
+		case "openams.qualityReport":
+			r.report = on
+		case "openams.tolerateDamage":
+			r.tolerant = on
+		default:
+			return fieldError(ams.Unsupported, at, "this server knows no such option")
+		}
 	}
 	return nil
 }
