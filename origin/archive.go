@@ -89,7 +89,7 @@ func (t *titles) folder(ctx context.Context, key title, name string) (source, *a
 		StorageAccount: key.account, Container: key.container, Name: name,
 		ETag: fmt.Sprintf("%x", sum.Sum(nil)[:16]), Size: list[len(list)-1].end,
 	}
-	return source{version{b.StorageAccount, b.Container, b.Name, b.ETag}, b.Size, list}, b, nil
+	return source{version: version{b.StorageAccount, b.Container, b.Name, b.ETag}, size: b.Size, pieces: list}, b, nil
 }
 
 // recorded is the fragments of a folder, nil for a file.

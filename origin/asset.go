@@ -63,13 +63,14 @@ type source struct {
 }
 
 func fileOf(b *ams.Blob) source {
-	return source{version{b.StorageAccount, b.Container, b.Name, b.ETag}, b.Size, nil}
+	return source{version: version{b.StorageAccount, b.Container, b.Name, b.ETag}, size: b.Size}
 }
 
 // titles makes presentations and keeps them.
 type titles struct {
 	blobs   Blobs
 	indexes *indexes
+	packer  *packer       // nil: none
 	changes func() uint64 // nil: unknown
 	now     func() time.Time
 	cache   *cache[title, *presentation]
@@ -265,6 +266,11 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 	}
 	p.tag = fmt.Sprintf("%x", sum.Sum(nil)[:8])
 	p.version = mediaVersion(p)
+	for _, track := range p.Of(mp4.Audio) {
+		for _, r := range track.Renditions {
+			t.packer.use(p, r, func() { t.drop(p) })
+		}
+	}
 	return weight, nil
 }
 

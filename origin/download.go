@@ -66,7 +66,7 @@ func (h *Handler) download(a *answer, r *http.Request, asset *ams.Asset, name st
 	}
 	modified := b.LastModified.UTC().Truncate(time.Second)
 	hd.Set("Last-Modified", modified.Format(http.TimeFormat))
-	return sendRange(a, r, content{
+	return sendRange(a, r, body{
 		etag: `"` + b.ETag + `"`, modified: modified, size: f.Size(),
 		write: func(w io.Writer, off, n int64) error {
 			sent, err := f.WriteRange(w, off, n)

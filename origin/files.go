@@ -4,17 +4,20 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"io"
+	"io/fs"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/openams/openams/ams"
-	"github.com/openams/openams/blob"
 )
 
 // errChanged says that a blob is not any more the version asked for.
 var errChanged = errors.New("the file changed")
 
-// A version names one version of a blob.
+// A version names one version of a blob; without an account, a file of a shelf by
+// its path.
 type version struct {
 	account, container, name, etag string
 }
@@ -35,9 +38,17 @@ type openFiles struct {
 	closed  bool
 }
 
+// content is the bytes of a blob, or of a file on a shelf.
+type content interface {
+	io.ReaderAt
+	io.Closer
+	WriteRange(w io.Writer, off, n int64) (int64, error)
+	Size() int64
+}
+
 // An openFile is shared by all requests that read it.
 type openFile struct {
-	*blob.Reader
+	content
 	version version
 	ready   chan struct{}
 	err     error
@@ -73,14 +84,7 @@ func (o *openFiles) acquire(ctx context.Context, v version) (*openFile, error) {
 	o.mu.Unlock()
 
 	// Others may wait for this one, so it does not end with our client.
-	r, err := o.blobs.Open(context.WithoutCancel(ctx), v.account, v.container, v.name)
-	switch {
-	case ams.CodeOf(err) == ams.NotFound:
-		err = errChanged
-	case err == nil && r.Blob().ETag != v.etag:
-		r.Close()
-		err = errChanged
-	}
+	r, err := o.openVersion(context.WithoutCancel(ctx), v)
 	if err != nil {
 		o.mu.Lock()
 		delete(o.open, v)
@@ -89,9 +93,28 @@ func (o *openFiles) acquire(ctx context.Context, v version) (*openFile, error) {
 		close(f.ready)
 		return nil, err
 	}
-	f.Reader = r
+	f.content = r
 	close(f.ready)
 	return f, nil
+}
+
+func (o *openFiles) openVersion(ctx context.Context, v version) (content, error) {
+	if v.account == "" { // a file on a shelf
+		f, err := os.Open(v.name)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errChanged
+		}
+		return localFile{f}, err
+	}
+	r, err := o.blobs.Open(ctx, v.account, v.container, v.name)
+	switch {
+	case ams.CodeOf(err) == ams.NotFound:
+		return nil, errChanged
+	case err == nil && r.Blob().ETag != v.etag:
+		r.Close()
+		return nil, errChanged
+	}
+	return r, err
 }
 
 // release ends a use of f.

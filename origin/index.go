@@ -2,19 +2,15 @@ package origin
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/openams/openams/ams"
@@ -33,18 +29,14 @@ const (
 )
 
 // indexes finds or builds the index of an MP4: in a blob beside it, where the
-// encoder leaves it, in the folder dir, where this package does, or from the
+// encoder leaves it, on a shelf, where this package does, or from the
 // file itself.
 type indexes struct {
 	blobs Blobs
 	files *openFiles
 	log   *slog.Logger
-	dir   string        // "": nothing is kept
-	max   int64         // bytes in dir
+	shelf *shelf
 	slots chan struct{} // builds at the same time
-
-	mu    sync.Mutex
-	bytes int64 // in dir; -1: not counted yet
 }
 
 // load returns the index of s and its length in bytes, nals with the maps of NAL
@@ -62,8 +54,8 @@ func (x *indexes) load(ctx context.Context, s source, b *ams.Blob, beside func(n
 		}
 	}
 	path := ""
-	if x.dir != "" {
-		path = x.path(b, ".idx")
+	if x.shelf.dir != "" {
+		path = x.shelf.path(s.key(".idx"))
 		if index, size := x.fromFile(path, b.Size); index != nil {
 			return index, size, nil
 		}
@@ -71,9 +63,10 @@ func (x *indexes) load(ctx context.Context, s source, b *ams.Blob, beside func(n
 	return x.build(ctx, s, b, path)
 }
 
-func (x *indexes) path(b *ams.Blob, suffix string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d", b.StorageAccount, b.Container, b.Name, b.ETag, b.Size))
-	return filepath.Join(x.dir, fmt.Sprintf("%x%s", sum[:16], suffix))
+// key names what is made of one version of a file.
+func (v version) key(suffix string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s", v.account, v.container, v.name, v.etag))
+	return fmt.Sprintf("%x%s", sum[:16], suffix)
 }
 
 // mapped reports whether an index has all maps that it can have.
@@ -90,8 +83,8 @@ func mapped(index *mp4.Index) bool {
 // encrypted in part, which reads much of it, and are kept beside the indexes.
 func (x *indexes) loadMapped(ctx context.Context, s source, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
 	path := ""
-	if x.dir != "" {
-		path = x.path(b, ".nal")
+	if x.shelf.dir != "" {
+		path = x.shelf.path(s.key(".nal"))
 		if index, size := x.fromFile(path, b.Size); index != nil && mapped(index) {
 			return index, size, nil
 		}
@@ -124,7 +117,7 @@ func (x *indexes) loadMapped(ctx context.Context, s source, b *ams.Blob, beside 
 	}
 	x.log.Info("origin: the NAL units of a file were mapped for encryption", "container", b.Container, "blob", b.Name, "bytes", len(data), "took", time.Since(start))
 	if path != "" {
-		if err := x.keep(path, data); err != nil {
+		if err := x.shelf.keep(path, int64(len(data)), writing(data)); err != nil {
 			x.log.Warn("origin: an index cannot be kept", "err", err)
 		}
 	}
@@ -166,8 +159,7 @@ func (x *indexes) fromFile(path string, size int64) (*mp4.Index, int64) {
 		x.log.Warn("origin: a kept index is damaged and will be built again", "file", path)
 		return nil, 0
 	}
-	now := time.Now()
-	os.Chtimes(path, now, now) // the oldest are dropped first
+	x.shelf.used(path)
 	return index, n
 }
 
@@ -210,76 +202,16 @@ func (x *indexes) build(ctx context.Context, s source, b *ams.Blob, path string)
 	}
 	x.log.Info("origin: a file without an index was indexed", "container", b.Container, "blob", b.Name, "bytes", len(data), "took", time.Since(start))
 	if path != "" {
-		if err := x.keep(path, data); err != nil {
+		if err := x.shelf.keep(path, int64(len(data)), writing(data)); err != nil {
 			x.log.Warn("origin: an index cannot be kept", "err", err)
 		}
 	}
 	return index, int64(len(data)), nil
 }
 
-// keep writes data to path so that it is there whole or not at all, and drops
-// the oldest files beyond the bound. A file lost with the power is built again
-// (it ends in a checksum), so nothing is forced to the disk.
-func (x *indexes) keep(path string, data []byte) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if int64(len(data)) > x.max {
-		return nil
-	}
-	if err := os.MkdirAll(x.dir, 0o700); err != nil {
+func writing(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
 		return err
 	}
-	if err := x.makeRoom(int64(len(data))); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(x.dir, "new-*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err := cmp.Or(err, tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	x.bytes += int64(len(data))
-	return nil
-}
-
-// makeRoom removes the files used longest ago until n more bytes fit.
-func (x *indexes) makeRoom(n int64) error {
-	if x.bytes >= 0 && x.bytes+n <= x.max {
-		return nil
-	}
-	entries, err := os.ReadDir(x.dir)
-	if err != nil {
-		return err
-	}
-	var kept []fs.FileInfo
-	x.bytes = 0
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		if strings.HasSuffix(e.Name(), ".tmp") { // of a process that was killed
-			os.Remove(filepath.Join(x.dir, e.Name()))
-			continue
-		}
-		kept = append(kept, info)
-		x.bytes += info.Size()
-	}
-	slices.SortFunc(kept, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
-	for _, info := range kept {
-		if x.bytes+n <= x.max {
-			break
-		}
-		if err := os.Remove(filepath.Join(x.dir, info.Name())); err != nil {
-			return err
-		}
-		x.bytes -= info.Size()
-	}
-	return nil
 }

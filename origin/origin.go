@@ -54,6 +54,8 @@ type Config struct {
 
 	IndexDir    string // where indexes of foreign files are kept; "": nowhere
 	IndexDisk   int64  // bytes in IndexDir; 0: 1 GiB
+	AudioDir    string // where the audio of foreign files is laid out for streaming; "": nowhere
+	AudioDisk   int64  // bytes in AudioDir; 0: no audio is laid out
 	IndexMemory int64  // bytes of presentations in memory; 0: 256 MiB
 	TextMemory  int64  // bytes of manifests and playlists in memory; 0: 64 MiB
 	MakeMemory  int64  // bytes for segments that are made in memory (TS); 0: 512 MiB; at least 256 MiB
@@ -107,9 +109,10 @@ func New(c Config) *Handler {
 			cache: newCache[title, *presentation](or(c.IndexMemory, 256<<20)),
 			indexes: &indexes{
 				blobs: c.Blobs, files: files, log: c.Log,
-				dir: c.IndexDir, max: or(c.IndexDisk, 1<<30), bytes: -1,
+				shelf: newShelf(c.IndexDir, or(c.IndexDisk, 1<<30)),
 				slots: make(chan struct{}, 2),
 			},
+			packer: newPacker(files, newShelf(c.AudioDir, c.AudioDisk), c.Log),
 		},
 		texts:   newCache[textKey, *text](or(c.TextMemory, 64<<20)),
 		guarded: newCache[string, *guards](10_000),
@@ -126,8 +129,11 @@ func or[T int | int64](v, otherwise T) T {
 	return v
 }
 
-// Close closes the files that are open.
-func (h *Handler) Close() { h.files.close() }
+// Close ends what goes on in the background and closes the files that are open.
+func (h *Handler) Close() {
+	h.titles.packer.close()
+	h.files.close()
+}
 
 // A publishedKey is a locator as one host has it.
 type publishedKey struct{ host, locator string }

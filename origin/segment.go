@@ -52,7 +52,7 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 	hd := a.Header()
 	hd["Cache-Control"] = a.caching(segmentCaching)
 	hd["Content-Type"] = []string{s.ContentType}
-	return sendRange(a, r, content{
+	return sendRange(a, r, body{
 		etag: etag, size: s.Size,
 		write: func(w io.Writer, off, n int64) error {
 			if s.Verbatim() {
@@ -289,8 +289,8 @@ func (p *part) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// content is something that ranges can be taken of.
-type content struct {
+// A body is something that ranges can be taken of.
+type body struct {
 	etag     string    // quoted
 	modified time.Time // zero: not known
 	size     int64
@@ -300,7 +300,7 @@ type content struct {
 // sendRange answers GET and HEAD of c with the conditions and the range of the
 // request. The caller has set the headers that describe c. A failure of
 // c.write before it wrote anything is still answered as an error.
-func sendRange(a *answer, r *http.Request, c content) error {
+func sendRange(a *answer, r *http.Request, c body) error {
 	hd := a.Header()
 	hd["Etag"] = []string{c.etag}
 	hd["Accept-Ranges"] = acceptRanges

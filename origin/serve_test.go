@@ -416,13 +416,13 @@ func TestForeignIndexIsKept(t *testing.T) {
 }
 
 func TestIndexDiskIsBounded(t *testing.T) {
-	x := &indexes{dir: t.TempDir(), max: 100, bytes: -1}
+	x := newShelf(t.TempDir(), 100)
 	for i := range 20 {
-		if err := x.keep(filepath.Join(x.dir, strconv.Itoa(i)+".idx"), make([]byte, 30)); err != nil {
+		if err := x.keep(x.path(strconv.Itoa(i)+".idx"), 30, writing(make([]byte, 30))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := x.keep(filepath.Join(x.dir, "huge.idx"), make([]byte, 101)); err != nil {
+	if err := x.keep(x.path("huge.idx"), 101, writing(make([]byte, 101))); err != nil {
 		t.Fatal(err)
 	}
 	left, err := os.ReadDir(x.dir)

@@ -55,6 +55,7 @@ type Rendition struct {
 	Bitrate   int64      // bit/s as URLs say it: systemBitrate of the .ism; unique in the Track
 	File      string     // key into the files given to New
 	Media     *mp4.Track // never nil; of text it has no samples
+	Packed    string     // name of a file that holds the samples of Media alone, in order; "": there is none
 	Text      *text.Doc  // of text alone
 	Codec     string     // RFC 6381, lower case: avc1.64001f, mp4a.40.2
 	Fragments []Fragment // at least one; names and lengths are the same in all renditions of the Track
@@ -169,6 +170,9 @@ func (r *Rendition) FragmentAt(time uint64) (int, error) {
 
 // Extents returns the bytes of n samples from the first one on.
 func (r *Rendition) Extents(first, n int) []Extent {
+	if r.Packed != "" {
+		return []Extent{{r.Packed, r.Media.Bytes(0, first), r.Media.Bytes(first, n)}}
+	}
 	media := r.Media.Extents(first, n)
 	extents := make([]Extent, len(media))
 	for i, x := range media {

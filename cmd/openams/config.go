@@ -47,6 +47,7 @@ type config struct {
 	RateLimit     float64  `koanf:"rate-limit"`
 
 	V2RedirectHosts []string `koanf:"v2-redirect-host"`
+	AudioCache      int64    `koanf:"audio-cache"`
 
 	KeepJobs time.Duration `koanf:"keep-jobs"`
 
@@ -109,6 +110,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("playready-license-url", "", "PlayReady licence server to forward authorised requests to; {ContentKeyId} is replaced")
 	f.String("widevine-license-url", "", "the same for Widevine")
 	f.String("fairplay-license-url", "", "the same for FairPlay")
+	f.Int64("audio-cache", 4096, "MiB in the data folder for the audio of MP4s made elsewhere, laid out so that it streams cheaply (0: none)")
 	f.Duration("keep-jobs", 90*24*time.Hour, "how long the records of ended jobs are kept (negative: for ever)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "auto", "text, json, or auto: text on a terminal")
@@ -208,6 +210,9 @@ func (c *config) validate() error {
 		}
 	default:
 		return fmt.Errorf("--role %q is not all or worker", c.Role)
+	}
+	if c.AudioCache < 0 || c.AudioCache > 1<<30 {
+		return fmt.Errorf("--audio-cache %d is no size in MiB", c.AudioCache)
 	}
 	if c.Workers < 0 || c.Workers > 256 {
 		return fmt.Errorf("--workers %d is not between 0 and 256", c.Workers)

@@ -288,6 +288,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 
 		KeyDelivery: c.KeyDeliveryURL,
 		IndexDir:    filepath.Join(c.Data, "cache", "index"),
+		AudioDir:    filepath.Join(c.Data, "cache", "audio"),
+		AudioDisk:   c.AudioCache << 20,
 		Log:         log,
 	})
 	defer streaming.Close()
