@@ -144,21 +144,13 @@ func (a *Account) insertOriginLocator(ctx context.Context, tx *catalog.Tx, asset
 		return err
 	}
 	_, err = a.createLocator(ctx, tx, "locator-"+l.ID, LocatorRequest{
-		ID: l.ID, Asset: asset.Name, Policy: policy, Start: l.Start, End: l.End,
+		ID: l.ID, Asset: asset.Name, Policy: policy.Name, Start: l.Start, End: l.End,
 		accessPolicy: l.AccessPolicy, label: &l.Label, bare: l.Bare,
 	})
-	return err
-}
-
-// originPolicy is the streaming policy of an OnDemandOrigin locator that v2
-// makes: v2 has none of these, its assets have delivery policies instead. An
-// asset without them is served in the clear by all protocols; one that its
-// client encrypted for storage is not served then (documented).
-func (a *Account) originPolicy(_ *catalog.Tx, asset *ams.Asset) (string, error) {
-	if asset.Options == ams.StorageEncrypted {
-		return "", ams.Errorf(ams.Invalid, "The asset '%s' is storage encrypted: it needs a delivery policy before it can have an OnDemandOrigin locator.", asset.Label)
+	if err != nil {
+		return err
 	}
-	return "Predefined_DownloadAndClearStreaming", nil
+	return a.rekey(tx, asset.ID)
 }
 
 // V2Locator finds a locator of either type by its guid.

@@ -136,11 +136,21 @@ func (a *Account) givenKey(tx *catalog.Tx, given []KeyRequest, i int) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
+	ofAccounts, err := tx.KeysByID(r.ID)
+	if err != nil {
+		return nil, err
+	}
 	at := fmt.Sprintf("properties.contentKeys[%d]", i)
+	for _, k := range ofAccounts {
+		if k.Account == a.ID && len(k.Value) != ams.ContentKeySize {
+			return nil, ams.Invalidf(at+".id", "The content key '%s' has %d bytes: it can't encrypt streams.", r.ID, len(k.Value))
+		}
+		others = append(others, &ams.ContentKey{Account: k.Account, Value: k.Value})
+	}
 	if j := slices.IndexFunc(others, func(k *ams.ContentKey) bool { return k.Account == a.ID }); j >= 0 {
 		if r.Value != nil && !bytes.Equal(r.Value, others[j].Value) {
 			return nil, &ams.Error{Code: ams.Conflict, Target: at + ".value",
-				Msg: "The content key '" + r.ID + "' has another value in another streaming locator."}
+				Msg: "The content key '" + r.ID + "' has another value in another place."}
 		}
 		return others[j].Value, nil
 	}

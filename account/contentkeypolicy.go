@@ -28,6 +28,9 @@ func (a *Account) CreateOrUpdateContentKeyPolicy(ctx context.Context, name strin
 	if in.Options == nil {
 		in.Options = []ams.ContentKeyPolicyOption{}
 	}
+	if err := someOptions(in); err != nil {
+		return nil, false, err
+	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.ContentKeyPolicy(a.ID, name)
 		if err == nil {
@@ -41,7 +44,7 @@ func (a *Account) CreateOrUpdateContentKeyPolicy(ctx context.Context, name strin
 		created = true
 		now := a.s.now()
 		p = &ams.ContentKeyPolicy{
-			Account: a.ID, Name: name, ID: uuid.NewString(), Description: *in.Description, Options: withIDs(in.Options, nil),
+			Account: a.ID, Name: name, Label: name, ID: uuid.NewString(), Description: *in.Description, Options: withIDs(in.Options, nil),
 			Created: now, LastModified: now, CreatedBy: caller(ctx), LastModifiedBy: caller(ctx),
 		}
 		if err := p.Validate(); err != nil {
@@ -58,6 +61,9 @@ func (a *Account) CreateOrUpdateContentKeyPolicy(ctx context.Context, name strin
 
 // UpdateContentKeyPolicy changes the given parts of a content key policy.
 func (a *Account) UpdateContentKeyPolicy(ctx context.Context, name string, in ContentKeyPolicyInput) (p *ams.ContentKeyPolicy, err error) {
+	if err := someOptions(in); err != nil {
+		return nil, err
+	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.ContentKeyPolicy(a.ID, name)
 		if err == nil {
@@ -70,6 +76,14 @@ func (a *Account) UpdateContentKeyPolicy(ctx context.Context, name string, in Co
 	}
 	p.Redact()
 	return p, nil
+}
+
+// someOptions refuses a policy without options, which only v2 knows.
+func someOptions(in ContentKeyPolicyInput) error {
+	if in.Options != nil && len(in.Options) == 0 {
+		return ams.Invalidf("properties.options", "A content key policy needs at least one option.")
+	}
+	return nil
 }
 
 func (a *Account) updateContentKeyPolicy(ctx context.Context, tx *catalog.Tx, old *ams.ContentKeyPolicy, in ContentKeyPolicyInput) (*ams.ContentKeyPolicy, error) {
@@ -85,7 +99,30 @@ func (a *Account) updateContentKeyPolicy(ctx context.Context, tx *catalog.Tx, ol
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	return &p, tx.UpdateContentKeyPolicy(&p)
+	if err := tx.UpdateContentKeyPolicy(&p); err != nil {
+		return nil, err
+	}
+	return &p, a.spread(tx, &p)
+}
+
+// spread brings the options of p into the other policies that v2 linked them to.
+func (a *Account) spread(tx *catalog.Tx, p *ams.ContentKeyPolicy) error {
+	for i := range p.Options {
+		policies, err := tx.OptionPolicies(a.ID, p.Options[i].ID)
+		if err != nil {
+			return err
+		}
+		for _, other := range policies {
+			if other.ID == p.ID {
+				continue
+			}
+			other.Options[optionIn(other, p.Options[i].ID)] = p.Options[i]
+			if err := tx.UpdateContentKeyPolicy(other); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // withIDs gives every option its ID: that of the option of old with its name,

@@ -27,16 +27,36 @@ func (s *Server) LocatorKeys(ctx context.Context, locatorID string) (grants []Ke
 	return grants, err
 }
 
-// KeyGrants are the ways to the content key with an id: one for each locator
-// that uses it, in any account. It is NotFound when there is none. The times
-// of the locator do not matter: they say when it streams.
+// KeyGrants are the ways to the content key with an id: that of the account
+// whose key it is, and one for each locator that uses it, in any account. It is
+// NotFound when there is none. The times of the locator do not matter: they say
+// when it streams. Keys that encrypt no streams are not delivered.
 func (s *Server) KeyGrants(ctx context.Context, keyID string) (grants []KeyGrant, err error) {
 	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {
-		keys, err := tx.ContentKeys(normalID(keyID))
+		ofAccounts, err := tx.KeysByID(normalID(keyID))
 		if err != nil {
 			return err
 		}
-		if len(keys) == 0 {
+		var keys []*ams.ContentKey
+		for _, k := range ofAccounts {
+			if k.Type.Scheme() == "" {
+				continue
+			}
+			key := &ams.ContentKey{Account: k.Account, ID: k.ID, Scheme: k.Type.Scheme(), Value: k.Value}
+			if k.Policy != "" {
+				p, err := tx.ContentKeyPolicyByID(k.Account, k.Policy)
+				if err != nil {
+					return err
+				}
+				key.Policy = p.Name
+			}
+			keys = append(keys, key)
+		}
+		ofLocators, err := tx.ContentKeys(normalID(keyID))
+		if err != nil {
+			return err
+		}
+		if keys = append(keys, ofLocators...); len(keys) == 0 {
 			return ams.Errorf(ams.NotFound, "There is no content key with this id.")
 		}
 		grants, err = s.grants(tx, keys)

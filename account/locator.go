@@ -106,6 +106,10 @@ func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string
 	if err != nil {
 		return nil, referred(err, "properties.streamingPolicyName", "Streaming policy '%s' is not found under account '%s'.", r.Policy, a.Name)
 	}
+	delivered := ams.IsDelivered(policy.Name)
+	if delivered && r.accessPolicy == "" {
+		return nil, ams.Invalidf("properties.streamingPolicyName", "The streaming policy '%s' stands for the v2 delivery policies of an asset: it is for the locators of v2.", policy.Name)
+	}
 	if len(r.ContentKeys) > 0 && !policy.NeedsKeys() {
 		return nil, ams.Invalidf("properties.contentKeys", "The streaming policy '%s' encrypts nothing: it takes no content keys.", policy.Name)
 	}
@@ -116,9 +120,11 @@ func (a *Account) createLocator(ctx context.Context, tx *catalog.Tx, name string
 		}
 		r.ContentKeyPolicy = p.Name
 	}
-	keys, err := a.contentKeys(tx, policy, r.ContentKeyPolicy, r.ContentKeys)
-	if err != nil {
-		return nil, err
+	var keys []*ams.ContentKey
+	if !delivered { // else they are the asset's: see rekey
+		if keys, err = a.contentKeys(tx, policy, r.ContentKeyPolicy, r.ContentKeys); err != nil {
+			return nil, err
+		}
 	}
 	others, err := tx.AssetLocators(a.ID, asset.Name)
 	if err != nil {

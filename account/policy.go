@@ -23,6 +23,9 @@ func (a *Account) CreatePolicy(ctx context.Context, name, contentKeyPolicy strin
 	if err := made.Validate(); err != nil {
 		return nil, err
 	}
+	if ams.IsDelivered(name) {
+		return nil, ams.Invalidf("name", "The name '%s' is kept for streaming policies that stand for v2 delivery policies.", name)
+	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.Policy(a.ID, name)
 		if err == nil {

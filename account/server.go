@@ -33,6 +33,10 @@ type Config struct {
 	// origin. Empty: StreamingHost, or localhost where that is an IP address.
 	StreamingDomain string
 
+	// KeyDelivery is the root of key delivery as players reach it, without a
+	// slash at its end: "http://localhost:8888/keys".
+	KeyDelivery string
+
 	// Supports and SupportsInput say whether the encoder can run a preset and
 	// read an input. A job that needs more is refused at submission, not in
 	// the middle. Their errors name what is missing. Nil: everything.
@@ -64,6 +68,7 @@ type Server struct {
 	assets, jobs   tally
 	uploads        arrivals // to ingest manifests
 	accessPolicies tally
+	protection     protection
 }
 
 // New makes a Server. It touches nothing.

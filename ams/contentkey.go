@@ -18,6 +18,7 @@ type ContentKey struct {
 	Label   string // that the streaming policy calls it by
 	Policy  string // content key policy that it is delivered by; empty: this server delivers it to nobody
 	Value   []byte // 16 bytes
+	IV      []byte // 16 bytes: the vector of Envelope and CBCS that a delivery policy sets; nil: derived from the key
 	Given   bool   // by the client, not generated
 	Tracks  []KeyTracks
 }
@@ -150,19 +151,27 @@ func (p *StreamingPolicy) Validate() error {
 	if len(p.Body) > maxPolicySize {
 		return Invalidf("properties", "The streaming policy is larger than %d bytes.", maxPolicySize)
 	}
+	any, err := p.read()
+	if err == nil && !any {
+		err = Invalidf("properties", "The streaming policy enables no protocol under any of noEncryption, envelopeEncryption, commonEncryptionCenc and commonEncryptionCbcs.")
+	}
+	return err
+}
+
+// read sets Protocols from Body and checks both. any: there are some.
+func (p *StreamingPolicy) read() (any bool, err error) {
 	p.Protocols = map[Scheme][]Protocol{}
-	any := false
 	for _, s := range Schemes() {
 		at := "properties." + schemeMembers[s]
 		e, err := p.Encryption(s)
 		if err != nil {
-			return Invalidf(at, "The encryption can't be read: %v.", err)
+			return false, Invalidf(at, "The encryption can't be read: %v.", err)
 		}
 		if e == nil {
 			continue
 		}
 		if e.Protocols == nil {
-			return Invalidf(at+".enabledProtocols", "enabledProtocols is missing.")
+			return false, Invalidf(at+".enabledProtocols", "enabledProtocols is missing.")
 		}
 		p.Protocols[s] = []Protocol{} // offered, if for nothing
 		for _, q := range []struct {
@@ -178,18 +187,15 @@ func (p *StreamingPolicy) Validate() error {
 			}
 			any = true
 			if s != NoEncryption && q.Protocol == Download || s == CBCS && q.Protocol == SmoothStreaming {
-				return Invalidf(at+".enabledProtocols."+q.name, "%s can't be protected by %s.", q.Protocol, s)
+				return false, Invalidf(at+".enabledProtocols."+q.name, "%s can't be protected by %s.", q.Protocol, s)
 			}
 			p.Protocols[s] = append(p.Protocols[s], q.Protocol)
 		}
 		if err := e.validate(at); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if !any {
-		return Invalidf("properties", "The streaming policy enables no protocol under any of noEncryption, envelopeEncryption, commonEncryptionCenc and commonEncryptionCbcs.")
-	}
-	return nil
+	return any, nil
 }
 
 func (e *Encryption) validate(at string) error {

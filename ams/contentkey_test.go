@@ -148,8 +148,8 @@ func TestContentKeyPolicyValidate(t *testing.T) {
 		t.Error("options without bound are taken")
 	}
 	p.Options = nil
-	if p.Validate() == nil {
-		t.Error("no option is taken")
+	if err := p.Validate(); err != nil {
+		t.Errorf("a policy as v2 makes it: %v", err)
 	}
 }
 

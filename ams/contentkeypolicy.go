@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,7 +18,8 @@ import (
 type ContentKeyPolicy struct {
 	Account        string // Account.ID
 	Name           string
-	ID             string // guid: v3 policyId
+	Label          string // the v2 Name: free text, may repeat; of a policy that v3 made its Name
+	ID             string // guid: v3 policyId; the v2 Id is "nb:ckpid:UUID:" + ID
 	Description    string
 	Options        []ContentKeyPolicyOption
 	Created        time.Time
@@ -41,6 +44,20 @@ type ContentKeyPolicyOption struct {
 	Name          string          `json:"name,omitempty"`
 	Configuration json.RawMessage `json:"configuration,omitempty"`
 	Restriction   json.RawMessage `json:"restriction,omitempty"`
+	V2            *V2Option       `json:"-"` // what v2 said, where that is more than the above; nil: nothing
+}
+
+// A V2Option is an option as v2 wrote it, to be read back so.
+type V2Option struct {
+	Configuration string          `json:"configuration,omitempty"` // text of Configuration; empty: to be made from it
+	Restrictions  []V2Restriction `json:"restrictions,omitempty"`
+}
+
+// A V2Restriction is a part of an option's restriction as v2 wrote it.
+type V2Restriction struct {
+	Name         string `json:"name,omitempty"`
+	Type         int    `json:"type"`                   // KeyRestrictionType
+	Requirements string `json:"requirements,omitempty"` // text; empty: to be made from Restriction
 }
 
 // The kinds of configuration and restriction: their @odata.type without
@@ -55,7 +72,17 @@ const (
 	OpenRestriction        = "OpenRestriction"
 	TokenRestriction       = "TokenRestriction"
 	UnknownRestriction     = "UnknownRestriction"
+
+	// AddressRestriction is v2's alone: who asks from an address of "allow"
+	// and meets "restriction" passes. v3 shows it as UnknownRestriction.
+	AddressRestriction = "AddressRestriction"
 )
+
+// deliveries are the v2 KeyDeliveryTypes.
+var deliveries = map[string]int{PlayReadyConfiguration: 1, ClearKeyConfiguration: 2, WidevineConfiguration: 3, FairPlayConfiguration: 4}
+
+// DeliveryType is the v2 KeyDeliveryType of what the option delivers; 0: none.
+func (o *ContentKeyPolicyOption) DeliveryType() int { return deliveries[o.Delivers()] }
 
 // Delivers is the kind of the option's configuration.
 func (o *ContentKeyPolicyOption) Delivers() string { return kindOf(o.Configuration) }
@@ -133,14 +160,34 @@ func (o *ContentKeyPolicyOption) Token() (*TokenRules, error) {
 	return rules, nil
 }
 
+// AddressRules are an address restriction, read.
+type AddressRules struct {
+	Allow       []string        `json:"allow"`       // addresses and CIDR ranges
+	Restriction json.RawMessage `json:"restriction"` // that must be met too
+}
+
+// Option is an option that has the inner restriction of r alone.
+func (r *AddressRules) Option() ContentKeyPolicyOption {
+	return ContentKeyPolicyOption{Restriction: r.Restriction}
+}
+
+// Address reads the rules of an address restriction; they are nil for others.
+func (o *ContentKeyPolicyOption) Address() (*AddressRules, error) {
+	if o.Restricts() != AddressRestriction {
+		return nil, nil
+	}
+	rules := new(AddressRules)
+	if err := json.Unmarshal(o.Restriction, rules); err != nil {
+		return nil, err
+	}
+	return rules, nil
+}
+
 // Validate reports the first rule that p breaks. The shape of configurations
 // and restrictions is the face's to check.
 func (p *ContentKeyPolicy) Validate() error {
 	if err := ValidateName("content key policy", p.Name); err != nil {
 		return err
-	}
-	if len(p.Options) == 0 {
-		return Invalidf("properties.options", "A content key policy needs at least one option.")
 	}
 	if len(p.Options) > MaxContentKeyPolicyOptions {
 		return Invalidf("properties.options", "A content key policy may have at most %d options.", MaxContentKeyPolicyOptions)
@@ -154,27 +201,44 @@ func (p *ContentKeyPolicy) Validate() error {
 		if size += len(o.Name) + len(o.Configuration) + len(o.Restriction); size > maxPolicySize {
 			return Invalidf(at, "The options of the content key policy are larger than %d bytes.", maxPolicySize)
 		}
-		if len(o.Configuration) == 0 {
-			return Invalidf(at+".configuration", "The option has no configuration.")
-		}
-		if len(o.Restriction) == 0 {
-			return Invalidf(at+".restriction", "The option has no restriction.")
-		}
-		if err := o.validateConfiguration(at + ".configuration"); err != nil {
-			return err
-		}
-		rules, err := o.Token()
-		if err != nil {
-			return Invalidf(at+".restriction", "The restriction can't be read: %v.", err)
-		}
-		if rules == nil {
-			continue
-		}
-		if err := rules.validate(at + ".restriction"); err != nil {
+		if err := o.Validate(at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Validate reports the first rule that o, which is at a place of a request,
+// breaks.
+func (o *ContentKeyPolicyOption) Validate(at string) error {
+	if len(o.Configuration) == 0 {
+		return Invalidf(at+".configuration", "The option has no configuration.")
+	}
+	if len(o.Restriction) == 0 {
+		return Invalidf(at+".restriction", "The option has no restriction.")
+	}
+	if len(o.Name)+len(o.Configuration)+len(o.Restriction) > maxPolicySize {
+		return Invalidf(at, "The option is larger than %d bytes.", maxPolicySize)
+	}
+	if err := o.validateConfiguration(at + ".configuration"); err != nil {
+		return err
+	}
+	address, err := o.Address()
+	if err != nil {
+		return Invalidf(at+".restriction", "The restriction can't be read: %v.", err)
+	}
+	if address != nil {
+		inner := address.Option()
+		o = &inner
+	}
+	rules, err := o.Token()
+	if err != nil {
+		return Invalidf(at+".restriction", "The restriction can't be read: %v.", err)
+	}
+	if rules == nil {
+		return nil
+	}
+	return rules.validate(at + ".restriction")
 }
 
 func (o *ContentKeyPolicyOption) validateConfiguration(at string) error {
@@ -308,10 +372,34 @@ func SecretMember(name string) bool { return secretMembers[name] }
 // Go client as three bytes.
 func (p *ContentKeyPolicy) Redact() {
 	for i := range p.Options {
-		o := &p.Options[i]
-		o.Configuration = edited(o.Configuration, redact)
-		o.Restriction = edited(o.Restriction, redact)
+		p.Options[i].Redact()
 	}
+}
+
+// Redact takes the secrets out of o, and with them the texts of v2 that may
+// hold some.
+func (o *ContentKeyPolicyOption) Redact() {
+	configuration, restriction := edited(o.Configuration, redact), edited(o.Restriction, redact)
+	if o.V2 != nil {
+		v2 := *o.V2
+		if !same(configuration, o.Configuration) {
+			v2.Configuration = ""
+		}
+		if !same(restriction, o.Restriction) {
+			v2.Restrictions = forgotten(v2.Restrictions)
+		}
+		o.V2 = &v2
+	}
+	o.Configuration, o.Restriction = configuration, restriction
+}
+
+// forgotten is list without its texts.
+func forgotten(list []V2Restriction) []V2Restriction {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Requirements = ""
+	}
+	return list
 }
 
 func redact(v any) {
@@ -331,20 +419,54 @@ func redact(v any) {
 	}
 }
 
-// Keep gives p the secrets of old where p leaves them out: clients send back
-// what they were shown. An option is the old one that has its ID; a secret is
-// that in the same place of an object of the same type.
+// Keep gives p what old has and v3 does not show, where p leaves it out: clients
+// send back what they were shown. An option is the old one that has its ID; a
+// secret is that in the same place of an object of the same type. The texts of
+// v2 stay where what they say does.
 func (p *ContentKeyPolicy) Keep(old *ContentKeyPolicy) {
 	for i := range p.Options {
 		o := &p.Options[i]
 		for _, was := range old.Options {
-			if was.ID == o.ID {
-				o.Configuration = edited(o.Configuration, keeper(was.Configuration))
-				o.Restriction = edited(o.Restriction, keeper(was.Restriction))
+			if was.ID != o.ID {
+				continue
+			}
+			if o.Restricts() == UnknownRestriction && was.Restricts() == AddressRestriction {
+				o.Restriction = was.Restriction
+			}
+			o.KeepSecrets(&was)
+			if was.V2 == nil {
+				continue
+			}
+			o.V2 = new(V2Option)
+			if same(o.Configuration, was.Configuration) {
+				o.V2.Configuration = was.V2.Configuration
+			}
+			if same(o.Restriction, was.Restriction) {
+				o.V2.Restrictions = was.V2.Restrictions
 			}
 		}
 	}
 }
+
+// KeepSecrets gives o the secrets of was where o leaves them out. Texts of v2
+// that lack what is kept are forgotten.
+func (o *ContentKeyPolicyOption) KeepSecrets(was *ContentKeyPolicyOption) {
+	configuration, restriction := edited(o.Configuration, keeper(was.Configuration)), edited(o.Restriction, keeper(was.Restriction))
+	if o.V2 != nil {
+		v2 := *o.V2
+		if !same(configuration, o.Configuration) {
+			v2.Configuration = ""
+		}
+		if !same(restriction, o.Restriction) {
+			v2.Restrictions = forgotten(v2.Restrictions)
+		}
+		o.V2 = &v2
+	}
+	o.Configuration, o.Restriction = configuration, restriction
+}
+
+// same reports whether two texts of JSON say the same.
+func same(a, b json.RawMessage) bool { return reflect.DeepEqual(decoded(a), decoded(b)) }
 
 func keeper(old json.RawMessage) func(any) {
 	was := decoded(old)

@@ -22,6 +22,7 @@ var contentKeyPolicies = table[contentKeyPolicyRow]{
 		{name: "id", at: func(p *contentKeyPolicyRow) any { return &p.ID }},
 		{name: "name", at: func(p *contentKeyPolicyRow) any { return &p.Name }},
 		{name: "name_key", at: func(p *contentKeyPolicyRow) any { return fold(p.Name) }, derived: true},
+		{name: "label", at: func(p *contentKeyPolicyRow) any { return &p.Label }},
 		{name: "description", at: func(p *contentKeyPolicyRow) any { return &p.Description }},
 		{name: "created", at: func(p *contentKeyPolicyRow) any { return &p.Created }},
 		{name: "last_modified", at: func(p *contentKeyPolicyRow) any { return &p.LastModified }},
@@ -37,6 +38,11 @@ var contentKeyPolicies = table[contentKeyPolicyRow]{
 		"description":  {column: "description", kind: text, ops: all},
 		"policyid":     {column: "id", kind: guid, ops: []filter.Op{filter.Eq, filter.Ne}},
 	},
+	key: "Id",
+	properties: map[string]field{
+		"Id":   {column: "id", kind: ident, prefix: policyPrefix},
+		"Name": {column: "label", kind: text},
+	},
 }
 
 // ContentKeyPolicy finds a content key policy of an account, its secrets
@@ -47,6 +53,32 @@ func (tx *Tx) ContentKeyPolicy(account, name string) (*ams.ContentKeyPolicy, err
 		return nil, err
 	}
 	return tx.openPolicy(row)
+}
+
+// ContentKeyPolicyByID finds a content key policy of an account by its guid.
+func (tx *Tx) ContentKeyPolicyByID(account, id string) (*ams.ContentKeyPolicy, error) {
+	row, err := contentKeyPolicies.one(tx, "account = ? AND id = ?", account, strings.ToLower(id))
+	if err != nil {
+		return nil, err
+	}
+	return tx.openPolicy(row)
+}
+
+// FindContentKeyPolicies searches the content key policies of an account.
+func (tx *Tx) FindContentKeyPolicies(account string, s Search) (*Found[ams.ContentKeyPolicy], error) {
+	rows, err := contentKeyPolicies.search(tx, s, "account = ?", account)
+	if err != nil {
+		return nil, err
+	}
+	found := &Found[ams.ContentKeyPolicy]{Count: rows.Count, Next: rows.Next}
+	for _, row := range rows.Rows {
+		p, err := tx.openPolicy(row)
+		if err != nil {
+			return nil, err
+		}
+		found.Rows = append(found.Rows, p)
+	}
+	return found, nil
 }
 
 // ContentKeyPolicies lists the content key policies of an account, their
@@ -68,10 +100,13 @@ func (tx *Tx) ContentKeyPolicies(account string, q Query) ([]*ams.ContentKeyPoli
 // InsertContentKeyPolicy adds a content key policy; a taken name is Exists.
 func (tx *Tx) InsertContentKeyPolicy(p *ams.ContentKeyPolicy) error {
 	row, err := tx.sealPolicy(p)
-	if err == nil {
-		_, err = contentKeyPolicies.insert(tx, row)
+	if err != nil {
+		return err
 	}
-	return err
+	if _, err := contentKeyPolicies.insert(tx, row); err != nil {
+		return err
+	}
+	return tx.linkOptions(p)
 }
 
 // UpdateContentKeyPolicy rewrites the content key policy of p.Account and
@@ -81,11 +116,14 @@ func (tx *Tx) UpdateContentKeyPolicy(p *ams.ContentKeyPolicy) error {
 	if err != nil {
 		return err
 	}
-	return contentKeyPolicies.update(tx, row, "account = ? AND name_key = ?", p.Account, fold(p.Name))
+	if err := contentKeyPolicies.update(tx, row, "account = ? AND name_key = ?", p.Account, fold(p.Name)); err != nil {
+		return err
+	}
+	return tx.linkOptions(p)
 }
 
-// DeleteContentKeyPolicy deletes a content key policy. One that a locator
-// uses is Conflict.
+// DeleteContentKeyPolicy deletes a content key policy. One that a locator or a
+// key uses is Conflict.
 func (tx *Tx) DeleteContentKeyPolicy(account, name string) error {
 	p, err := contentKeyPolicies.one(tx, "account = ? AND name_key = ?", account, fold(name))
 	if err != nil {
@@ -100,12 +138,29 @@ func (tx *Tx) DeleteContentKeyPolicy(account, name string) error {
 	if used > 0 {
 		return ams.Errorf(ams.Conflict, "The content key policy '%s' is used by %d streaming locators.", p.Name, used)
 	}
-	return contentKeyPolicies.deleteOne(tx, "account = ? AND name_key = ?", account, fold(name))
+	if err := tx.queryRow("SELECT count(*) FROM account_keys WHERE account = ? AND policy = ?", account, p.ID).Scan(&used); err != nil {
+		return err
+	}
+	if used > 0 {
+		return ams.Errorf(ams.Conflict, "The content key policy '%s' is used by %d content keys.", p.Name, used)
+	}
+	options, err := tx.optionIDs(p.ID)
+	if err != nil {
+		return err
+	}
+	if err := contentKeyPolicies.deleteOne(tx, "account = ? AND name_key = ?", account, fold(name)); err != nil {
+		return err
+	}
+	return tx.dropOptions(account, options)
 }
 
 // The options are sealed whole, under the id that never changes.
 func (tx *Tx) sealPolicy(p *ams.ContentKeyPolicy) (*contentKeyPolicyRow, error) {
-	plain, err := json.Marshal(p.Options)
+	options := make([]storedOption, len(p.Options))
+	for i, o := range p.Options {
+		options[i] = storedOption{o, o.V2}
+	}
+	plain, err := json.Marshal(options)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +173,14 @@ func (tx *Tx) openPolicy(row *contentKeyPolicyRow) (*ams.ContentKeyPolicy, error
 		return nil, err
 	}
 	p := row.ContentKeyPolicy
-	return &p, json.Unmarshal(plain, &p.Options)
+	var options []storedOption
+	if err := json.Unmarshal(plain, &options); err != nil {
+		return nil, err
+	}
+	for _, o := range options {
+		p.Options = append(p.Options, o.option())
+	}
+	return &p, nil
 }
 
 // A contentKeyRow is a content key as it is stored.
@@ -140,7 +202,7 @@ var contentKeys = table[contentKeyRow]{
 		{name: "sealed", at: func(k *contentKeyRow) any { return &k.box }},
 	},
 	rest: func(k *contentKeyRow) map[string]any {
-		return map[string]any{"given": &k.Given, "tracks": &k.Tracks}
+		return map[string]any{"given": &k.Given, "tracks": &k.Tracks, "iv": &k.IV}
 	},
 }
 
@@ -189,5 +251,11 @@ func (tx *Tx) contentKeys(tail string, args ...any) (keys []*ams.ContentKey, err
 // InsertContentKey adds a content key to a locator.
 func (tx *Tx) InsertContentKey(k *ams.ContentKey) error {
 	_, err := contentKeys.insert(tx, &contentKeyRow{ContentKey: *k, box: tx.db.sealed("content key "+k.ID, k.Value)})
+	return err
+}
+
+// DeleteContentKeys deletes the content keys of a locator.
+func (tx *Tx) DeleteContentKeys(locatorID string) error {
+	_, err := contentKeys.delete(tx, "locator = ?", locatorID)
 	return err
 }

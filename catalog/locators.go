@@ -86,5 +86,12 @@ func (tx *Tx) UpdateLocator(l *ams.StreamingLocator) error {
 
 // DeleteLocator deletes a streaming locator.
 func (tx *Tx) DeleteLocator(account, name string) error {
-	return locators.deleteOne(tx, "account = ? AND name_key = ?", account, fold(name))
+	l, err := tx.Locator(account, name)
+	if err != nil {
+		return err
+	}
+	if err := locators.deleteOne(tx, "account = ? AND name_key = ?", account, fold(name)); err != nil {
+		return err
+	}
+	return tx.dropDelivered(account, l.Policy)
 }

@@ -48,10 +48,16 @@ func (tx *Tx) Policies(account string, q Query) ([]*ams.StreamingPolicy, string,
 	return policies.list(tx, q, "account IN (?, '')", account)
 }
 
-// CountPolicies is how many streaming policies an account has, the predefined
-// ones apart.
-func (tx *Tx) CountPolicies(account string) (int, error) {
-	return policies.count(tx, "account = ?", account)
+// CountPolicies is how many streaming policies an account has, apart from the
+// predefined ones and those that delivery policies stand behind.
+func (tx *Tx) CountPolicies(account string) (n int, err error) {
+	names, err := tx.texts("SELECT name FROM streaming_policies WHERE account = ?", account)
+	for _, name := range names {
+		if !ams.IsDelivered(name) {
+			n++
+		}
+	}
+	return n, err
 }
 
 // InsertPolicy adds a streaming policy; a taken or predefined name is Exists.

@@ -193,7 +193,7 @@ func testSchemasAgree(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inLite := columns(lite, "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' AND t.name <> 'goose_db_version'")
+	inLite := columns(lite, "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type IN ('table', 'view') AND t.name NOT LIKE 'sqlite%' AND t.name <> 'goose_db_version'")
 	inPG := columns(pg, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'goose_db_version'")
 	for _, c := range slices.Sorted(maps.Keys(inLite)) {
 		if !inPG[c] {

@@ -100,6 +100,16 @@ func (h *Handler) meets(q *request, o *ams.ContentKeyPolicyOption, kid string) e
 	switch o.Restricts() {
 	case ams.OpenRestriction:
 		return nil
+	case ams.AddressRestriction:
+		rules, err := o.Address()
+		if err != nil {
+			return refuse(http.StatusForbidden, "The restriction of the content key policy can't be read.")
+		}
+		if !within(rules.Allow, q.record.Client) {
+			return refuse(http.StatusForbidden, "The content key policy does not allow the address of the client.")
+		}
+		inner := rules.Option()
+		return h.meets(q, &inner, kid)
 	case ams.TokenRestriction:
 	default:
 		return refuse(http.StatusForbidden, "The restriction of the content key policy can't be met.")

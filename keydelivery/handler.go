@@ -297,8 +297,13 @@ func admits(a *ams.Account, addr netip.Addr) bool {
 	if rules.Access == nil || rules.Access.Default == "" || strings.EqualFold(rules.Access.Default, "Allow") {
 		return true
 	}
+	return within(rules.Access.Allowed, addr)
+}
+
+// within reports whether a list of addresses and CIDR ranges has an address.
+func within(list []string, addr netip.Addr) bool {
 	addr = addr.Unmap()
-	for _, s := range rules.Access.Allowed {
+	for _, s := range list {
 		if p, err := netip.ParsePrefix(s); err == nil && p.Contains(addr) {
 			return true
 		}

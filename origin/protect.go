@@ -132,14 +132,18 @@ func newGuard(p *account.Published, scheme ams.Scheme, grants []account.KeyGrant
 		if err != nil || len(k.Value) != ams.ContentKeySize {
 			return nil, fmt.Errorf("content key %s of streaming locator %s has no value of %d bytes", k.ID, p.Locator.Name, ams.ContentKeySize)
 		}
-		g.keys = append(g.keys, contentKey{protect.NewKey(id, [16]byte(k.Value), nil), k.Tracks})
+		var iv *[16]byte
+		if len(k.IV) == 16 {
+			iv = (*[16]byte)(k.IV)
+		}
+		g.keys = append(g.keys, contentKey{protect.NewKey(id, [16]byte(k.Value), iv), k.Tracks})
 		if grant.Policy != nil {
 			g.delivered[id] = true
 			for i := range grant.Policy.Options {
 				g.clearKey = g.clearKey || grant.Policy.Options[i].Delivers() == ams.ClearKeyConfiguration
 			}
 		}
-		fmt.Fprintf(sum, "%s %x %+v\n", k.ID, k.Value, k.Tracks)
+		fmt.Fprintf(sum, "%s %x %x %+v\n", k.ID, k.Value, k.IV, k.Tracks)
 	}
 	fmt.Fprintf(sum, "%t %v", g.clearKey, g.delivered)
 	g.id = fmt.Sprintf("%x", sum.Sum(nil)[:16])
@@ -290,7 +294,12 @@ func (s *seal) systems() protect.Systems {
 		return func(id protect.KeyID) string {
 			switch {
 			case template != "":
-				return ams.ExpandTemplate(template, id.String(), s.alternative)
+				u := ams.ExpandTemplate(template, id.String(), s.alternative)
+				// The v2 clients configure this server by its own URL.
+				if token && s.token != "" && strings.HasPrefix(u, s.base+"/?") {
+					u += "&token=" + tokenMark
+				}
+				return u
 			case s.base == "" || !s.delivered[id]:
 				return ""
 			}

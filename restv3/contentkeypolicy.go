@@ -19,7 +19,13 @@ type contentKeyPolicyProperties struct {
 }
 
 func contentKeyPolicyOf(p *ams.ContentKeyPolicy) contentKeyPolicyProperties {
-	return contentKeyPolicyProperties{p.ID, date(p.Created), date(p.LastModified), p.Description, p.Options}
+	options := append([]ams.ContentKeyPolicyOption{}, p.Options...)
+	for i := range options {
+		if options[i].Restricts() == ams.AddressRestriction { // v3 had no such: it says that there is one
+			options[i].Restriction = []byte(`{"@odata.type":"#Microsoft.Media.ContentKeyPolicyUnknownRestriction"}`)
+		}
+	}
+	return contentKeyPolicyProperties{p.ID, date(p.Created), date(p.LastModified), p.Description, options}
 }
 
 func contentKeyPolicyBody(acc *account.Account, p *ams.ContentKeyPolicy) *arm.Resource {

@@ -175,11 +175,16 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	defer events.Close()
 	queue := jobqueue.New(db, jobqueue.Config{})
 	defer queue.Close()
+	keyDelivery := strings.TrimSuffix(c.KeyDeliveryURL, "/")
+	if keyDelivery == "" {
+		keyDelivery = "http://" + at(c.Host, ports.streaming) + "/keys"
+	}
 	accounts := account.New(account.Config{
 		Catalog:       db,
 		Blobs:         blobs,
 		BlobEndpoint:  storageURL,
 		StreamingHost: at(c.Host, ports.streaming),
+		KeyDelivery:   keyDelivery,
 		Supports:      encoder.Supported,
 		SupportsInput: encoder.SupportedInput,
 		TaskPreset:    encoder.TaskPreset,
@@ -343,7 +348,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		BlobEndpointTLS:      blobTLS + "/" + firstStorage,
 		StreamingEndpoint:    "http://" + at(c.Host, ports.streaming),
 		StreamingEndpointTLS: "https://" + at(c.Host, ports.streaming),
-		KeyDeliveryEndpoint:  "http://" + at(c.Host, ports.streaming) + "/keys",
+		KeyDeliveryEndpoint:  keyDelivery,
 	}
 	for _, k := range storageKeys {
 		e.StorageKeys = append(e.StorageKeys, base64.StdEncoding.EncodeToString(k))
