@@ -112,6 +112,16 @@ func (assets) Related(ctx context.Context, key, navigation string, q *odata.Quer
 	case "ParentAssets":
 		found, err := of(ctx).AssetParents(ctx, guid(assetID, key), search(q))
 		return page(found, err, assetEntity(ctx))
+	case "ContentKeys":
+		found, err := of(ctx).AssetKeys(ctx, guid(assetID, key), search(q))
+		return page(found, err, keyEntity)
+	case "DeliveryPolicies":
+		a, err := asset(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		found, err := of(ctx).FindDeliveryPolicies(ctx, a.ID, search(q))
+		return page(found, err, deliveryEntity)
 	}
 	return nil, odata.NotFound(navigation)
 }

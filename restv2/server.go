@@ -69,6 +69,7 @@ func entitySets(m *odata.Model) odata.Config {
 	registerJobs(&oc)
 	registerLocators(&oc)
 	registerSettings(&oc)
+	registerKeys(&oc)
 	return oc
 }
 
@@ -135,6 +136,13 @@ var nouns = map[string]string{
 	"IngestManifestAssets": "assets/",
 	"IngestManifestFiles":  "assets/",
 
+	// v3 has the keys of streams with their locators. Functions that anybody may
+	// call who may read the account are not here; RebindContentKey asks itself.
+	"ContentKeys":                          "streamingLocators/",
+	"ContentKeyAuthorizationPolicies":      "contentKeyPolicies/",
+	"ContentKeyAuthorizationPolicyOptions": "contentKeyPolicies/",
+	"AssetDeliveryPolicies":                "streamingPolicies/",
+
 	"Jobs":                  "transforms/jobs/",
 	"CancelJob":             "transforms/jobs/",
 	"Tasks":                 "transforms/jobs/",
@@ -148,6 +156,8 @@ func allow(ctx context.Context, method, what string) error {
 	set, function, called := strings.Cut(what, "/")
 	action := "Microsoft.Media/mediaservices/" + nouns[set]
 	switch {
+	case what == "ContentKeys/GetKeyDeliveryUrl": // it tells what paths tell
+		action += "read"
 	case called:
 		action += strings.ToLower(function) + "/action"
 	case method == http.MethodGet:
@@ -204,6 +214,10 @@ const (
 	ingestAssetID  = "nb:maid:UUID:"
 	ingestFileID   = "nb:mfid:UUID:"
 	monitoringID   = "nb:mcid:UUID:"
+	keyID          = "nb:kid:UUID:"
+	policyID       = "nb:ckpid:UUID:"
+	optionID       = "nb:ckpoid:UUID:"
+	deliveryID     = "nb:adpid:UUID:"
 )
 
 // guid is the guid of an id with a prefix; empty if it has another.

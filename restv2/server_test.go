@@ -68,7 +68,7 @@ func openWorld(t *testing.T) *world {
 	}
 	blobs := blob.New(db, driver, blob.Options{})
 	accounts := account.New(account.Config{Catalog: db, Blobs: blobs,
-		BlobEndpoint: "http://127.0.0.1:10000", StreamingHost: "localhost:8888", Log: slog.New(slog.DiscardHandler),
+		BlobEndpoint: "http://127.0.0.1:10000", StreamingHost: "localhost:8888", KeyDelivery: "http://localhost:8888/keys", Log: slog.New(slog.DiscardHandler),
 		Supports: encoder.Supported, TaskPreset: encoder.TaskPreset})
 	t.Cleanup(accounts.Close)
 	if err := accounts.EnsureFirst(ctx, account.First{SubscriptionID: "s", ResourceGroup: "g", Account: "openams", Location: "local", StorageAccount: "store"}); err != nil {

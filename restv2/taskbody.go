@@ -3,6 +3,7 @@ package restv2
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -39,11 +40,21 @@ func badXML(format string, args ...any) error {
 	return odata.Errorf(http.StatusBadRequest, "The body of the task is not valid: "+format, args...)
 }
 
-// parseXML reads a small document. The encoding that it declares is that of
-// the text which some client wrote once; here it is UTF-8.
+// parseXML reads what a client says of tasks.
 func parseXML(text string) (*element, error) {
+	e, err := readXML(text, 4)
+	if err != nil {
+		return nil, badXML("%v.", err)
+	}
+	return e, nil
+}
+
+// readXML reads a small document, whose elements are nested so deep at most. The
+// encoding that it declares is that of the text which some client wrote once;
+// here it is UTF-8.
+func readXML(text string, depth int) (*element, error) {
 	if len(text) > maxXML {
-		return nil, badXML("it is longer than %d bytes.", maxXML)
+		return nil, fmt.Errorf("it is longer than %d bytes", maxXML)
 	}
 	d := xml.NewDecoder(strings.NewReader(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
@@ -55,13 +66,13 @@ func parseXML(text string) (*element, error) {
 			break
 		}
 		if err != nil {
-			return nil, badXML("%v.", err)
+			return nil, err
 		}
 		at := path[len(path)-1]
 		switch t := token.(type) {
 		case xml.StartElement:
-			if len(path) > 4 {
-				return nil, badXML("its elements are nested too deep.")
+			if len(path) > depth {
+				return nil, errors.New("its elements are nested too deep")
 			}
 			e := &element{name: t.Name.Local, attrs: map[string]string{}}
 			for _, a := range t.Attr {
@@ -78,7 +89,7 @@ func parseXML(text string) (*element, error) {
 		}
 	}
 	if len(root.children) != 1 || strings.TrimSpace(root.text) != "" {
-		return nil, badXML("it is not one XML element.")
+		return nil, errors.New("it is not one XML element")
 	}
 	return root.children[0], nil
 }
