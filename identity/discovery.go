@@ -86,6 +86,8 @@ func readOnly(w http.ResponseWriter, r *http.Request) bool {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false) // tokens of ACS have ampersands, and clients that cut them out of the text
 	// The client that does not take it is gone.
-	_ = json.NewEncoder(w).Encode(body)
+	_ = e.Encode(body)
 }

@@ -203,6 +203,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, resp *res
 	}
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if strings.HasPrefix(c.root, "https:") {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
 	if id := middleware.RequestID(c.ctx); id != "" {
 		h.Set("Request-Id", id)
 	}
