@@ -202,6 +202,12 @@ func (r *Rung) codec() []string {
 	default:
 		args = append(args, "-b:v", rate)
 	}
+	if r.Threads > 0 {
+		args = append(args, "-threads", strconv.Itoa(r.Threads))
+	}
+	if r.Buffered > 0 {
+		private = append(private, "vbv-init="+strconv.FormatFloat(r.Buffered, 'f', -1, 64))
+	}
 	args = append(args, "-maxrate", strconv.Itoa(most), "-bufsize", strconv.Itoa(r.bufferBits(most)))
 	if private != nil {
 		name := "-x264-params"
@@ -298,7 +304,11 @@ func (pic *Picture) filters(v *Video) []string {
 	if pic.Input < 0 {
 		return []string{fmt.Sprintf("color=black:s=%dx%d:r=%s,trim=end_frame=%d,setsar=1,format=%s", v.Canvas[0], v.Canvas[1], v.Rate, pic.Frames, v.Format)}
 	}
-	chain := []string{fmt.Sprintf("[%d:%d]setpts=PTS-(%s)/TB", pic.Input, pic.Stream, secs(pic.Origin))}
+	zero := "(" + secs(pic.Origin) + ")/TB"
+	if pic.Reset {
+		zero = "STARTPTS"
+	}
+	chain := []string{fmt.Sprintf("[%d:%d]setpts=PTS-%s", pic.Input, pic.Stream, zero)}
 	if pic.Deinterlace != "" {
 		chain = append(chain, "bwdif=mode=send_frame:parity="+pic.Deinterlace+":deint=interlaced")
 	}

@@ -39,7 +39,12 @@ type OutputFile struct {
 // progress, which may be nil, is given a percentage that never falls. If Encode
 // fails, workDir is gone; ffmpeg has ended in any case. The error is ctx's or
 // has an *ams.JobError in its chain.
-func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
+func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, workDir string, progress func(percent float64)) ([]OutputFile, error) {
+	return EncodeChunks(ctx, tools, plan, srcs, Chunks{}, workDir, progress)
+}
+
+// EncodeChunks is Encode with the picture made in chunks, if it can be.
+func EncodeChunks(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, chunks Chunks, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
 	var inputs []string
 	for _, src := range srcs {
 		if err := whole(src); err != nil && !plan.Tolerant {
@@ -66,11 +71,15 @@ func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, 
 
 	const share = 96 // percent of the work that is ffmpeg's first run
 	total := plan.length(srcs[0].Info)
-	err = tools.Run(ctx, plan.Args(inputs, tmp), func(p ffmpeg.Progress) {
-		if total > 0 {
-			progress(share * min(1, p.Time.Seconds()/total.Seconds()))
-		}
-	})
+	if pieces := plan.chunks(srcs, chunks.Lanes); pieces != nil {
+		err = plan.encodeChunks(ctx, tools, srcs, pieces, chunks, tmp, func(part float64) { progress(share * part) })
+	} else {
+		err = tools.Run(ctx, plan.Args(inputs, tmp), func(p ffmpeg.Progress) {
+			if total > 0 {
+				progress(share * min(1, p.Time.Seconds()/total.Seconds()))
+			}
+		})
+	}
 	if err != nil {
 		return nil, explain(ctx, tools, plan, srcs, err)
 	}

@@ -48,6 +48,7 @@ type Picture struct {
 	Codec       string        // of the file, for messages
 	Origin      time.Duration // time of the file, less where reading starts, that becomes 0
 	End         time.Duration `json:",omitempty"` // after Origin, where a clip ends
+	Reset       bool          `json:",omitempty"` // the first frame read becomes 0, whatever its time
 	Deinterlace string        `json:",omitempty"` // parity: interlaced frames only; "" for not at all
 	Rotate      int           `json:",omitempty"` // clockwise degrees, of the picture that is upright by the source's word
 	Crop        []int         `json:",omitempty"` // left, top, width, height
@@ -67,6 +68,8 @@ type Rung struct {
 	Bitrate       int           // bit/s aimed at
 	GOP           int           // frames from IDR to IDR
 	Every         time.Duration `json:",omitempty"` // time from IDR to IDR where frames keep theirs, instead
+	Threads       int           `json:",omitempty"` // of the encoder, 0 for its own choice
+	Buffered      float64       `json:",omitempty"` // part of the decoder's buffer that is full at the start, 0 for the encoder's choice
 	Coding
 }
 

@@ -59,6 +59,8 @@ type WorkerConfig struct {
 	Inputs  downloader
 	Tools   ffmpeg.Tools
 	Scratch string // folder for files on their way; workers may share it, each has a folder of its name in it
+	Lanes   int    // chunks that are encoded at the same time; below 2: pictures are encoded in one piece
+	Chunks  string // folder of finished chunks, which outlive the process; empty: they do not
 	Log     *slog.Logger
 }
 
@@ -87,6 +89,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("encoder: make the scratch folder: %w", err)
 	}
 	defer os.RemoveAll(w.scratch)
+	if err := w.tidy(); err != nil {
+		return fmt.Errorf("encoder: tidy the folder of chunks: %w", err)
+	}
 	for {
 		claim, err := w.c.Queue.Claim(ctx, w.c.Name)
 		switch {
@@ -105,6 +110,40 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.work(ctx, claim)
 		}
 	}
+}
+
+// chunks is the folder of a task's finished chunks.
+func (w *Worker) chunks(task *ams.Task) string {
+	if w.c.Chunks == "" {
+		return ""
+	}
+	return filepath.Join(w.c.Chunks, task.ID)
+}
+
+// staleChunks is how long chunks are kept of which no attempt ends: a task is
+// tried again within minutes.
+const staleChunks = 24 * time.Hour
+
+// tidy removes the chunks of tasks that were never taken up again.
+func (w *Worker) tidy() error {
+	if w.c.Chunks == "" {
+		return nil
+	}
+	if err := os.MkdirAll(w.c.Chunks, 0o700); err != nil {
+		return err
+	}
+	all, err := os.ReadDir(w.c.Chunks)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleChunks {
+			if err := os.RemoveAll(filepath.Join(w.c.Chunks, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // settle bounds how long a worker tries to write down how a task ended.
@@ -136,19 +175,30 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 		}
 	}
 	var jobErr *ams.JobError
+	kept := false // whether a later attempt will want the chunks
 	switch {
-	case err == nil, errors.Is(err, jobqueue.ErrLost):
+	case err == nil:
+	case errors.Is(err, jobqueue.ErrLost):
+		kept = true
 	case errors.Is(cause, jobqueue.ErrLost):
-		err = jobqueue.ErrLost
+		err, kept = jobqueue.ErrLost, true
 	case errors.Is(cause, jobqueue.ErrCanceled):
 		err = errors.Join(jobqueue.ErrCanceled, w.c.Queue.Cancelled(end, claim))
 	case errors.As(err, &jobErr):
+		kept = jobErr.Code.Transient()
 		err = errors.Join(err, w.c.Queue.Fail(end, claim, jobErr))
 	case ctx.Err() != nil:
+		kept = true
 		err = errors.Join(errors.New("the worker is stopping"), w.c.Queue.Release(end, claim))
 	default:
+		kept = true
 		e := jobErrorf(ams.ServiceTransientError, "The worker failed; the log of the server says why.")
 		err = errors.Join(err, w.c.Queue.Fail(end, claim, e))
+	}
+	if dir := w.chunks(task); dir != "" && !kept {
+		if rerr := os.RemoveAll(dir); rerr != nil {
+			log.Warn("remove finished chunks", "err", rerr)
+		}
 	}
 	took := slog.Duration("took", time.Since(begin).Round(time.Millisecond))
 	if err != nil {
@@ -189,7 +239,7 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := Encode(ctx, w.c.Tools, plan, plan.sources(request), filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	outputs, err := EncodeChunks(ctx, w.c.Tools, plan, plan.sources(request), Chunks{Lanes: w.c.Lanes, Dir: w.chunks(task)}, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ type config struct {
 	FFmpeg        string   `koanf:"ffmpeg"`
 	FFprobe       string   `koanf:"ffprobe"`
 	Workers       int      `koanf:"workers"`
+	Lanes         int      `koanf:"lanes"`
 	InputHosts    []string `koanf:"allow-input-host"`
 	LogLevel      string   `koanf:"log-level"`
 	LogFormat     string   `koanf:"log-format"`
@@ -102,6 +103,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("ffmpeg", "ffmpeg", "ffmpeg program")
 	f.String("ffprobe", "ffprobe", "ffprobe program")
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
+	f.Int("lanes", 0, "chunks of a long encode made at the same time (0: so that the workers fill the processor; 1: in one piece)")
 	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from")
 	f.StringSlice("redirect-url", nil, "URL that a sign-in page may return to, besides those of this machine")
 	f.StringSlice("v2-redirect-host", nil, "host name such as media.windows.net under which every v2 request is answered by a 301 to the root of the v2 API")
@@ -216,6 +218,9 @@ func (c *config) validate() error {
 	}
 	if c.Workers < 0 || c.Workers > 256 {
 		return fmt.Errorf("--workers %d is not between 0 and 256", c.Workers)
+	}
+	if c.Lanes < 0 || c.Lanes > 256 {
+		return fmt.Errorf("--lanes %d is not between 0 and 256", c.Lanes)
 	}
 	for name, port := range map[string]int{"https-port": c.HTTPSPort, "http-port": c.HTTPPort, "blob-port": c.BlobPort, "blob-tls-port": c.BlobTLSPort, "streaming-port": c.StreamingPort} {
 		if port < 0 || port > 65535 {

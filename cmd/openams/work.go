@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -60,7 +61,7 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 		return err
 	}
 	name := fmt.Sprintf("%s-%d", host, os.Getpid())
-	ended := startAll(ctx, workers(c, name, scratch, queue, accounts, blobs, dial.New(outgoing), tools, log)...)
+	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, blobs, dial.New(outgoing), tools, log)...)
 	log.Info("working", "version", version(), "name", name, "workers", c.Workers)
 	return ended()
 }
@@ -121,9 +122,13 @@ func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, 
 }
 
 // workers are the encoding loops of this process; name is unique among the
-// processes of a database.
-func workers(c *config, name, scratch string, queue *jobqueue.Queue, accounts *account.Server, blobs *blob.Store,
+// processes of a database, shared the data folder that they have in common.
+func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, accounts *account.Server, blobs *blob.Store,
 	inputs *dial.Client, tools ffmpeg.Tools, log *slog.Logger) (loops []func(context.Context) error) {
+	lanes := c.Lanes
+	if lanes == 0 && c.Workers > 0 {
+		lanes = (runtime.NumCPU() + c.Workers - 1) / c.Workers
+	}
 	for i := range c.Workers {
 		loops = append(loops, encoder.NewWorker(encoder.WorkerConfig{
 			Name:    fmt.Sprintf("%s-%d", name, i+1),
@@ -133,6 +138,8 @@ func workers(c *config, name, scratch string, queue *jobqueue.Queue, accounts *a
 			Inputs:  inputs,
 			Tools:   tools,
 			Scratch: scratch,
+			Lanes:   lanes,
+			Chunks:  filepath.Join(shared, "cache", "chunks"),
 			Log:     log,
 		}).Run)
 	}
