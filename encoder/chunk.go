@@ -52,7 +52,7 @@ type chunk struct {
 func (p *Plan) chunks(srcs []Source, lanes int) []chunk {
 	v := p.Video
 	if lanes < 2 || v == nil || len(v.Parts) != 1 || v.Frames == 0 || len(v.Rungs) == 0 ||
-		v.Overlays != nil || v.Fades != nil || v.Images != nil || p.Copies != nil {
+		v.AsTimed || v.Overlays != nil || v.Fades != nil || v.Images != nil || p.Copies != nil {
 		return nil
 	}
 	pic := v.Parts[0]
