@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -129,7 +130,7 @@ func TestLiveArchive(t *testing.T) {
 			for name, b := range files {
 				s.put(name, b)
 			}
-			for _, f := range everyFormat {
+			for _, f := range append(slices.Clone(everyFormat), muxedFormat) {
 				r := s.probed("rec.ism/manifest("+f+")", probe.Config{})
 				for _, x := range r.Streams {
 					if length := x.End - x.Start; x.Kind != "I-frames" && (length < 6.9 || length > 7.1) {

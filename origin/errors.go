@@ -7,9 +7,9 @@ import (
 )
 
 // Codes of errors that the packager never meets. Like all of them they are
-// those of AMS (documented: streaming endpoint error codes), but the last four,
+// those of AMS (documented: streaming endpoint error codes), but the last three,
 // for which AMS had none: its stopped endpoint had no address at all, and who
-// may not read, used a wrong method or gave a condition met another front end.
+// may not read or used a wrong method met another front end.
 const (
 	EncryptionNotSpecified  packager.Code = "MPE_ENC_ENCRYPTION_NOT_SPECIFIED_IN_URL"
 	OutputFormatBlocked     packager.Code = "MPE_OUTPUT_FORMAT_BLOCKED"
@@ -19,13 +19,13 @@ const (
 	SeveralFirstQualities   packager.Code = "MPE_FILTER_COMPOSITION_MULTIPLE_FIRST_QUALITY_OPERATOR_NOT_ALLOWED"
 	EncryptionNotSupported  packager.Code = "MPE_ENCRYPTION_NOT_SUPPORTED"
 	OutputProtectionMissing packager.Code = "MPE_OUTPUT_PROTECTION_FORMAT_NOT_SUPPORTED"
+	ConditionNotMet         packager.Code = "MPE_STORAGE_PRECONDITION_FAILED"
 	InvalidRange            packager.Code = "MPE_STORAGE_INVALID_RANGE"
 	StorageFailure          packager.Code = "MPE_STORAGE_FAILURE"
 	ServerBusy              packager.Code = "MPE_STORAGE_SERVER_BUSY"
 	EndpointStopped         packager.Code = "StreamingEndpointStopped"
 	AccessDenied            packager.Code = "StreamingEndpointAccessDenied"
 	MethodNotAllowed        packager.Code = "MethodNotAllowed"
-	ConditionNotMet         packager.Code = "ConditionNotMet"
 )
 
 // statuses is the HTTP status of every code but those of 415.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,13 +51,16 @@ func (s *stage) played(path string, c probe.Config) *probe.Report {
 
 var everyFormat = []string{"", "format=fmp4-v20", "format=m3u8-cmaf", "format=m3u8-aapl", "format=mpd-time-csf", "format=mpd-time-cmaf"}
 
+// muxedFormat has one audio track, muxed into the video, and no text.
+const muxedFormat = "format=m3u8-aapl-v3"
+
 func manifestOf(keys ...string) string {
 	return "film.ism/manifest(" + strings.Trim(strings.Join(keys, ","), ",") + ")"
 }
 
 func TestProbe(t *testing.T) {
 	s := newStage(t, nil)
-	for _, f := range everyFormat {
+	for _, f := range append(slices.Clone(everyFormat), muxedFormat) {
 		r := s.probed(manifestOf(f), probe.Config{})
 		for _, x := range r.Streams {
 			if length := x.End - x.Start; length < 11.9 || length > 13.1 || x.Segments != 3 {
@@ -119,7 +123,7 @@ func TestProbeProtected(t *testing.T) {
 	for _, tt := range []struct {
 		format, scheme string
 	}{
-		{"", "cbc"}, {"format=m3u8-aapl", "cbc"}, {"format=m3u8-cmaf", "cbc"}, {"format=mpd-time-csf", "cbc"}, {"format=mpd-time-cmaf", "cbc"},
+		{"", "cbc"}, {"format=m3u8-aapl", "cbc"}, {muxedFormat, "cbc"}, {"format=m3u8-cmaf", "cbc"}, {"format=mpd-time-csf", "cbc"}, {"format=mpd-time-cmaf", "cbc"},
 		{"", "cenc"}, {"", "piff"}, {"format=fmp4-v20", "cenc"}, {"format=m3u8-cmaf", "cenc"}, {"format=mpd-time-csf", "cenc"}, {"format=mpd-time-cmaf", "cenc"},
 		{"format=m3u8-cmaf", "cbcs-aapl"}, {"format=mpd-time-csf", "cbcs-aapl"}, {"format=mpd-time-cmaf", "cbcs-aapl"},
 	} {
