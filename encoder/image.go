@@ -11,7 +11,7 @@ import (
 
 // An Image is one set of stills, or one sprite.
 type Image struct {
-	Format        string // jpg, png
+	Format        string // jpg, png, bmp
 	Label         string `json:",omitempty"`
 	Pattern       string // of the names
 	Width, Height int    // of one picture
@@ -70,6 +70,9 @@ func (v *Video) still(im image, r *recipe, w, h float64, total int64) error {
 	}
 	out.Step = max(1, im.step.in(rate, total))
 	out.Last = min(total, out.First+max(1, im.until.in(rate, total)))
+	if im.stop != nil {
+		out.Last = max(out.First+1, min(total, im.stop.in(rate, total)+1))
+	}
 	n := (out.Last - out.First + out.Step - 1) / out.Step
 	if n > maxImages {
 		return jobErrorf(ams.ConfigurationUnsupported, "its images would be %d, more than %d", n, maxImages)
@@ -102,8 +105,11 @@ func (im *Image) filters() string {
 	if im.Columns > 0 {
 		s += fmt.Sprintf(",tile=%dx%d", im.Columns, im.Rows)
 	}
-	if im.Format == "png" {
+	switch im.Format {
+	case "png":
 		return s + ",format=rgb24"
+	case "bmp":
+		return s + ",format=bgr24"
 	}
 	return s + ",scale=out_range=full,format=yuvj420p"
 }
@@ -111,8 +117,8 @@ func (im *Image) filters() string {
 // codec returns the encoder's options. JPEG's scale of quality is turned into
 // ffmpeg's, 31 to 2.
 func (im *Image) codec() []string {
-	if im.Format == "png" {
-		return []string{"-c:v", "png"}
+	if im.Format != "jpg" {
+		return []string{"-c:v", im.Format}
 	}
 	return []string{"-c:v", "mjpeg", "-q:v", fmt.Sprint(2 + int(math.Round(float64(100-im.Quality)*29/100)))}
 }

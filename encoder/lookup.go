@@ -81,7 +81,10 @@ func lookup(p ams.Preset) (*recipe, error) {
 		return nil, ams.Errorf(ams.Invalid, "The preset is not a JSON object with a presetName: %v", err)
 	}
 	if body.Configuration != "" && p.Type != ams.BuiltIn {
-		return nil, ams.Errorf(ams.Unsupported, "This server cannot encode with a preset that is written out for the processor yet.")
+		if p.Type == amePreset {
+			return writtenAME(body.Configuration)
+		}
+		return writtenMES(body.Configuration)
 	}
 	if codec := awareCodecs[body.PresetName]; codec != "" && p.Type == ams.BuiltIn {
 		return contentAware(body.PresetName, codec, body.Configurations)

@@ -55,7 +55,7 @@ func expand(pattern string, values map[string]string) string {
 }
 
 // codecNames are what {Codec} stands for.
-var codecNames = map[string]string{"h264": "H264", "hevc": "HEVC", "aac": "AAC", "ac3": "AC3"}
+var codecNames = map[string]string{"h264": "H264", "hevc": "HEVC", "aac": "AAC", "ac3": "AC3", "eac3": "DDP", "av1": "AV1"}
 
 // name gives the files their names in the asset. AMS's own were
 // "{Basename}_{W}x{H}_AACAudio_{kbps}.mp4" with the bitrate that the video
@@ -113,12 +113,14 @@ func (p *Plan) name(all []*made, taken namer) {
 		if video != nil {
 			w, h := strconv.Itoa(int(video.track().Width)), strconv.Itoa(int(video.track().Height))
 			v["width"], v["height"], v["resolution"] = w, h, w+"x"+h
+			v["videocodec"] = codecNames[video.codec()]
 			v["videobitrate"] = strconv.FormatInt(kbps(rate(video)), 10)
 			if video.rung != nil {
-				v["label"] = video.rung.Label
+				v["label"], v["streamid"] = video.rung.Label, video.rung.StreamID
 			}
 		}
 		if audio != nil {
+			v["audiocodec"] = codecNames[audio.codec()]
 			v["audiobitrate"] = strconv.FormatInt(kbps(rate(audio)), 10)
 			v["channel"] = strconv.Itoa(int(audio.track().Channels))
 			v["language"] = audio.track().Language
@@ -179,10 +181,7 @@ func (p *Plan) stills(src Source, tmp, dir string, taken namer) ([]OutputFile, e
 			if err := os.Rename(path, to); err != nil {
 				return nil, serviceError(err)
 			}
-			kind := "image/jpeg"
-			if im.Format == "png" {
-				kind = "image/png"
-			}
+			kind := map[string]string{"jpg": "image/jpeg", "png": "image/png", "bmp": "image/bmp"}[im.Format]
 			files = append(files, OutputFile{Name: name, Path: to, ContentType: kind})
 			if im.Columns > 0 {
 				vtt := taken.take(strings.TrimSuffix(name, own), ".vtt")

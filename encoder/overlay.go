@@ -87,9 +87,11 @@ func (p *Plan) overlay(r *recipe, q *Request, total int64) error {
 			if s.Start >= length {
 				return fail("it starts at %.2f s, and the picture ends at %.2f s", s.Start.Seconds(), length.Seconds())
 			}
-			if s.End > length || s.End == 0 && s.FadeOut > 0 {
+			if s.End > length || s.End == 0 && (s.FadeOut > 0 || in.Loop) {
 				s.End = length
 			}
+		} else if in.Loop && s.End == 0 {
+			return fail("the picture does not tell how long it is, so what goes on for ever needs an end")
 		}
 		if s.FadeOut > 0 && s.Gone == 0 {
 			if s.End == 0 {

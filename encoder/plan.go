@@ -63,6 +63,7 @@ type Rung struct {
 	Codec         string        // h264, hevc, av1
 	Asked         string        `json:",omitempty"` // the codec that was asked for: ffmpeg has none
 	Label         string        `json:",omitempty"`
+	StreamID      string        `json:",omitempty"` // for the name of its file
 	Width, Height int           // pixels, square and upright
 	Pad           []int         `json:",omitempty"` // width and height of what the picture is centred in
 	Bitrate       int           // bit/s aimed at
@@ -365,6 +366,9 @@ func (p *Plan) make(r *recipe, q *Request, takes []take) error {
 				return err
 			}
 			lengths[i] = v.Parts[i].Frames
+			if len(takes) == 1 && v.Parts[i].Input < 0 {
+				break // blackness is as long as it is told
+			}
 			if len(takes) == 1 {
 				v.Parts[i].Frames, v.Parts[i].Slack = 0, 0
 			} else if lengths[i] == 0 {
@@ -608,7 +612,7 @@ func (v *Video) rung(l layer, width, height int, pad []int) {
 	if c.MaxBitrate == l.bitrate {
 		c.MaxBitrate = 0
 	}
-	g := Rung{Codec: l.codec, Asked: l.asked, Label: l.label, Width: width, Height: height, Pad: pad, Bitrate: l.bitrate, Coding: c}
+	g := Rung{Codec: l.codec, Asked: l.asked, StreamID: l.stream, Label: l.label, Width: width, Height: height, Pad: pad, Bitrate: l.bitrate, Coding: c}
 	g.GOP = max(1, int(math.Round(l.interval.Seconds()*v.Rate.Float())))
 	if v.AsTimed {
 		g.Every = l.interval

@@ -65,8 +65,11 @@ func showPlan(t *testing.T, got *bytes.Buffer, p ams.Preset, q Request, title st
 		t.Fatal(err)
 	}
 	fmt.Fprintf(got, "%s\n", b)
-	source, _, _ := strings.Cut(title, " ")
-	for _, arg := range plan.Args([]string{"/in/" + source}, "/out") {
+	var paths []string
+	for _, s := range plan.sources(q) {
+		paths = append(paths, "/in/"+s.Name)
+	}
+	for _, arg := range plan.Args(paths, "/out") {
 		if strings.HasPrefix(arg, "-") {
 			got.WriteString("\n\t" + arg)
 		} else {

@@ -83,6 +83,7 @@ type layer struct {
 	codec         string // h264, hevc
 	asked         string // the codec that the preset names, if ffmpeg has none: codec is made instead
 	label         string
+	stream        string // its StreamId, for the name of its file
 	width, height measure
 	stretch       string // None, AutoSize, AutoFit
 	interval      time.Duration
@@ -110,18 +111,19 @@ type sound struct {
 
 // An image is one set of stills that a preset asks for.
 type image struct {
-	format             string // jpg, png
+	format             string // jpg, png, bmp
 	label              string
 	width, height      measure
 	stretch            string
 	quality            int // of a JPEG, 0 to 100
 	start, step, until position
-	columns            int // of a sprite, 0 for single images
+	stop               *position // instead of until, where they end
+	columns            int       // of a sprite, 0 for single images
 }
 
 // A format is the container and name of output files.
 type format struct {
-	kind    string // mp4, ismv, ts, jpg, png
+	kind    string // mp4, ismv, ts, jpg, png, bmp
 	pattern string
 	mute    string     // pattern of a file without audio, if it is another
 	deaf    string     // pattern of a file without video, if it is another

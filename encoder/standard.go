@@ -190,7 +190,7 @@ func (r *recipe) codec(c *codecBody, at string) error {
 	case "CopyAudio":
 		r.copyAudio, r.audioLabel = true, c.Label
 	case "JpgImage", "PngImage":
-		return r.still(c, at, kind == "PngImage")
+		return r.still(c, at, strings.ToLower(kind[:3]))
 	default:
 		return fieldError(ams.Unsupported, at, "this server has no codec '%s'", kind)
 	}
@@ -355,7 +355,7 @@ var (
 
 func (r *recipe) encodeAudio(c *codecBody, at string, dolby bool) error {
 	s := sound{label: c.Label, codec: "aac", channels: 2, rate: 48000, bitrate: 128_000}
-	rates, channels := aacRates, []int{1, 2, 6, 8}
+	rates, channels := aacRates, []int{1, 2, 5, 6, 8}
 	if dolby {
 		s.codec, s.bitrate = "ac3", 192_000
 		rates, channels = ac3Rates, []int{1, 2, 6}
@@ -391,18 +391,15 @@ func (r *recipe) encodeAudio(c *codecBody, at string, dolby bool) error {
 	return nil
 }
 
-func (r *recipe) still(c *codecBody, at string, png bool) error {
-	im := image{format: "jpg", label: c.Label, columns: c.SpriteColumn, stretch: c.StretchMode}
-	if png {
-		im.format = "png"
-	}
+func (r *recipe) still(c *codecBody, at, kind string) error {
+	im := image{format: kind, label: c.Label, columns: c.SpriteColumn, stretch: c.StretchMode}
 	if im.stretch == "" {
 		im.stretch = "AutoSize"
 	}
 	if !slices.Contains([]string{"None", "AutoSize", "AutoFit"}, im.stretch) {
 		return fieldError(ams.Invalid, at+".stretchMode", "'%s' is none of None, AutoSize, AutoFit", im.stretch)
 	}
-	if c.SpriteColumn < 0 || c.SpriteColumn > 100 || png && c.SpriteColumn != 0 {
+	if c.SpriteColumn < 0 || c.SpriteColumn > 100 || kind != "jpg" && c.SpriteColumn != 0 {
 		return fieldError(ams.Invalid, at+".spriteColumn", "%d is not from 0 to 100, or not of a JpgImage", c.SpriteColumn)
 	}
 	for _, p := range []struct {
@@ -462,6 +459,8 @@ func (r *recipe) format(f *formatBody, at string) error {
 		out.kind = "jpg"
 	case "PngFormat":
 		out.kind = "png"
+	case "BmpFormat": // of v2
+		out.kind = "bmp"
 	default:
 		return fieldError(ams.Unsupported, at, "this server has no format '%s'", kind)
 	}
@@ -507,7 +506,7 @@ func (r *recipe) matched() error {
 	case r.copyVideo && r.layers != nil || r.copyAudio && r.sounds != nil:
 		return fieldError(ams.Unsupported, "codecs", "this server cannot both copy and encode a track")
 	}
-	for _, kind := range []string{"jpg", "png"} {
+	for _, kind := range []string{"jpg", "png", "bmp"} {
 		if has(kind) != slices.ContainsFunc(r.images, func(im image) bool { return im.format == kind }) {
 			return fieldError(ams.Invalid, "formats", "a %sImage and a %sFormat need each other", title(kind), title(kind))
 		}
