@@ -2,7 +2,6 @@ package restblob
 
 import (
 	"bytes"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
@@ -111,11 +110,11 @@ func writeFault(w http.ResponseWriter, r *http.Request, f *fault, id string, now
 	}
 	var b bytes.Buffer
 	b.WriteString(xmlHead + "<Error><Code>" + f.code + "</Code><Message>")
-	xml.EscapeText(&b, []byte(f.msg))
+	xmlText(&b, f.msg)
 	fmt.Fprintf(&b, "\nRequestId:%s\nTime:%s</Message>", id, now.UTC().Format("2006-01-02T15:04:05.0000000Z"))
 	if f.detail != "" {
 		b.WriteString("<AuthenticationErrorDetail>")
-		xml.EscapeText(&b, []byte(f.detail))
+		xmlText(&b, f.detail)
 		b.WriteString("</AuthenticationErrorDetail>")
 	}
 	b.WriteString("</Error>")

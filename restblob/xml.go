@@ -2,7 +2,6 @@ package restblob
 
 import (
 	"bytes"
-	"encoding/xml"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,7 +24,30 @@ func writeXML(w http.ResponseWriter, status int, body []byte) error {
 // elements the way Azure does.
 type xmlWriter struct{ bytes.Buffer }
 
-func (b *xmlWriter) text(s string) { xml.EscapeText(&b.Buffer, []byte(s)) }
+func (b *xmlWriter) text(s string) { xmlText(&b.Buffer, s) }
+
+// xmlText writes s with the entities that have names alone: the JavaScript SDK
+// leaves &#39; and its like as they are. What XML has no way to say is U+FFFD.
+func xmlText(b *bytes.Buffer, s string) {
+	for _, r := range s {
+		switch {
+		case r == '&':
+			b.WriteString("&amp;")
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '>':
+			b.WriteString("&gt;")
+		case r == '"':
+			b.WriteString("&quot;")
+		case r == '\r':
+			b.WriteString("&#xD;")
+		case unsayable(r):
+			b.WriteRune(utf8.RuneError)
+		default:
+			b.WriteRune(r)
+		}
+	}
+}
 
 // element writes <name>value</name>.
 func (b *xmlWriter) element(name, value string) {
@@ -53,13 +75,12 @@ func (b *xmlWriter) blobName(name string) {
 }
 
 func sayable(s string) bool {
-	for i, r := range s {
-		_, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 || r < ' ' && r != '\t' && r != '\n' || r == 0xFFFE || r == 0xFFFF {
-			return false
-		}
-	}
-	return true
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unsayable(r) || r == '\r' })
+}
+
+// unsayable are the characters that XML 1.0 has not.
+func unsayable(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
 func (b *xmlWriter) metadata(m map[string]string) {

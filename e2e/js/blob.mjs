@@ -97,6 +97,16 @@ async function test() {
     pages.push((p.segment.blobPrefixes ?? []).length + p.segment.blobItems.length);
   }
   assert.deepEqual(pages, [2, 2, 1]);
+  const strange = ['\u0000nul', ' lead', "a&#39;b's", 'cr\rx', 'nl\nx', 'q"<&>.mp4', 'tab\tx', 'é😀'];
+  const odd = service.getContainerClient('odd-' + Date.now());
+  await odd.create();
+  for (const name of strange) await odd.getBlockBlobClient(name).upload(name, Buffer.byteLength(name), { metadata: { m: `it's "x"` } });
+  for await (const found of odd.listBlobsFlat({ includeMetadata: true })) {
+    assert.equal(found.name, strange.shift());
+    assert.equal(found.metadata.m, `it's "x"`);
+    assert.equal(String(await odd.getBlobClient(found.name).downloadToBuffer()), found.name);
+  }
+  assert.deepEqual(strange, []);
   // signatures
   const only = new BlobServiceClient(service.generateAccountSasUrl(new Date(Date.now() + 3600e3), AccountSASPermissions.parse('rl'), 'sco'));
   assert.ok((await names(only.listContainers())).includes(c.containerName));
