@@ -85,6 +85,9 @@ func TestKill(t *testing.T) {
 	var history [workers][names][]write // since the last acknowledged one, which comes first
 	made := false
 	for round := range rounds {
+		if round > 0 && round%100 == 0 {
+			t.Logf("%d rounds, %d writes", round, version.Load())
+		}
 		addr, kill := startVictim(t, dir)
 		url := "http://" + addr + "/" + account + "/videos"
 		if !made {

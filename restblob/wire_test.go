@@ -367,7 +367,7 @@ func TestBrokenAndChunked(t *testing.T) {
 
 // A client that stops in the middle is not waited for.
 func TestPatience(t *testing.T) {
-	e := (&endpoint{dir: t.TempDir(), patience: 200 * time.Millisecond}).start(t)
+	e := (&endpoint{dir: t.TempDir(), patience: 400 * time.Millisecond}).start(t)
 	e.container(t, "videos")
 	path := "/" + account + "/videos/f?" + full("videos")
 	conn := must[net.Conn](t)(net.Dial("tcp", e.server.Listener.Addr().String()))
@@ -378,4 +378,16 @@ func TestPatience(t *testing.T) {
 	if !strings.HasPrefix(answer, "HTTP/1.1 400") || !strings.Contains(answer, "IncompleteBody") {
 		t.Errorf("a stalled upload was answered %q", answer)
 	}
+	// One that is slow, and takes longer than that in all, is honest.
+	slow, drip := io.Pipe()
+	go func() {
+		for range 10 {
+			drip.Write([]byte("x"))
+			time.Sleep(100 * time.Millisecond)
+		}
+		drip.Close()
+	}()
+	r := must[*http.Request](t)(http.NewRequest("PUT", e.server.URL+path, slow))
+	r.Header.Set("x-ms-blob-type", "BlockBlob")
+	wantStatus(t, "a slow upload", must[*http.Response](t)(http.DefaultClient.Do(r)), 201, "")
 }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import {
-  AccountSASPermissions, BlobServiceClient, ContainerSASPermissions, StorageSharedKeyCredential, newPipeline,
+  AccountSASPermissions, BlobServiceClient, BlockBlobClient, ContainerSASPermissions, StorageSharedKeyCredential, newPipeline,
 } from '@azure/storage-blob';
 
 const [mode, url, account, key, ...rest] = process.argv.slice(2);
@@ -111,6 +111,34 @@ async function test() {
   const only = new BlobServiceClient(service.generateAccountSasUrl(new Date(Date.now() + 3600e3), AccountSASPermissions.parse('rl'), 'sco'));
   assert.ok((await names(only.listContainers())).includes(c.containerName));
   await fails(403, 'AuthorizationPermissionMismatch', only.getContainerClient(c.containerName).getBlobClient('big').delete());
+  await c.setAccessPolicy(undefined, [{ id: 'reads', accessPolicy: { permissions: 'r', expiresOn: new Date(Date.now() + 3600e3) } }]);
+  assert.deepEqual((await c.getAccessPolicy()).signedIdentifiers.map((p) => p.id), ['reads']);
+  const byPolicy = await c.generateSasUrl({ identifier: 'reads' }).then((u) => u.split('?'));
+  const policed = new BlockBlobClient(`${byPolicy[0]}/big?${byPolicy[1]}`);
+  assert.equal((await policed.download(0, 1)).contentLength, 1);
+  await fails(403, 'AuthorizationPermissionMismatch', policed.upload('x', 1));
+  await c.setAccessPolicy('blob');
+  await fails(403, 'AuthenticationFailed', policed.download(0, 1));
+  assert.equal((await new BlockBlobClient(big.url).download(0, 1)).contentLength, 1); // public
+  await c.setAccessPolicy();
+  await fails(401, 'NoAuthenticationInformation', new BlockBlobClient(big.url).download(0, 1));
+  // conditions, ranges and sums that do not hold
+  const etag = (await big.getProperties()).etag;
+  await fails(304, 'ConditionNotMet', big.download(0, 1, { conditions: { ifNoneMatch: etag } }));
+  await fails(412, 'ConditionNotMet', big.download(0, 1, { conditions: { ifMatch: '"0x1"' } }));
+  await fails(412, 'ConditionNotMet', big.upload('x', 1, { conditions: { ifUnmodifiedSince: new Date(0) } }));
+  await fails(412, 'ConditionNotMet', big.delete({ conditions: { ifMatch: '"0x1"' } }));
+  await fails(416, 'InvalidRange', big.download(2 * data.length, 1));
+  await fails(400, 'Md5Mismatch', big.stageBlock('AAAA', 'x', 1, { transactionalContentMD5: new Uint8Array(16) }));
+  await fails(400, 'Crc64Mismatch', big.stageBlock('AAAA', 'x', 1, { transactionalContentCrc64: new Uint8Array(8) }));
+  assert.equal((await big.download(0, 4, { rangeGetContentMD5: true })).contentMD5.length, 16);
+  await fails(404, 'BlobNotFound', c.getBlobClient('absent').getProperties());
+  await fails(404, 'ContainerNotFound', service.getContainerClient('absent').create().then(() => service.getContainerClient('absent').delete()).then(() => service.getContainerClient('absent').getProperties()));
+  await fails(409, 'NoPendingCopyOperation', big.abortCopyFromURL('00000000-0000-0000-0000-000000000000'));
+  await fails(400, 'InvalidHeaderValue', c.getPageBlobClient('page').create(512));
+  await fails(400, 'InvalidHeaderValue', c.getAppendBlobClient('append').create());
+  await c.setMetadata({ owner: 'you' });
+  assert.equal((await c.getProperties()).metadata.owner, 'you');
   // service
   await service.setProperties({ cors: [{ allowedOrigins: '*', allowedMethods: 'GET', allowedHeaders: '', exposedHeaders: '', maxAgeInSeconds: 5 }] });
   assert.equal((await service.getProperties()).cors[0].allowedOrigins, '*');
