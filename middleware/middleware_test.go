@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -154,6 +155,36 @@ func TestMaxBody(t *testing.T) {
 				t.Errorf("%q: %v, want ok %v", body, err, ok)
 			}
 		}, Config{MaxBody: 5}, httptest.NewRequest("PUT", "/", strings.NewReader(body)))
+	}
+}
+
+// A client can make the server hold neither huge headers nor many.
+func TestLargeHeaders(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), Config{Log: slog.New(slog.DiscardHandler)})
+	defer s.Close()
+	go s.Serve(l)
+	for name, tt := range map[string]struct {
+		headers string
+		want    int
+	}{
+		"metadata as large as it may be": {"x-ms-meta-a: " + strings.Repeat("x", 8<<10) + "\r\n", 200},
+		"one":                            {"x-ms-meta-a: " + strings.Repeat("x", 200<<10) + "\r\n", 431},
+		"many":                           {strings.Repeat("x-ms-meta-a: x\r\n", 20_000), 431},
+	} {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n"+tt.headers+"\r\n")
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || r.StatusCode != tt.want {
+			t.Errorf("%s: %v, %v, want %d", name, r, err, tt.want)
+		}
+		c.Close()
 	}
 }
 

@@ -168,15 +168,18 @@ async function bench(mib, container) {
   })()), BLOCK, 8));
   const slice = Math.min(mib, 128) << 20;
   const buffer = Buffer.alloc(slice);
+  const before = process.cpuUsage();
   const download = await seconds(async () => {
     for (let at = 0; at < mib * 2 ** 20; at += slice) {
       await b.downloadToBuffer(buffer, at, slice, { blockSize: BLOCK, concurrency: 8 });
     }
   });
+  const used = process.cpuUsage(before);
   const stream = await seconds(async () => {
     for await (const p of (await b.download()).readableStreamBody) void p;
   });
-  console.log(JSON.stringify({ upload: mib / upload, download: mib / download, stream: mib / stream }));
+  await b.delete();
+  console.log(JSON.stringify({ upload: mib / upload, download: mib / download, stream: mib / stream, downloadCPU: (used.user + used.system) / 1e6 }));
 }
 
 await (mode === 'test' ? test() : bench(Number(rest[0]), rest[1]));
