@@ -254,6 +254,9 @@ func (a *Account) ForgetAsset(ctx context.Context, name string) (existed bool, e
 }
 
 func (a *Account) deleteAsset(ctx context.Context, name string, keepContainer bool) (existed bool, err error) {
+	if err := alone(catalog.Joined(ctx) && !keepContainer, "Deleting an asset with its container"); err != nil {
+		return false, err
+	}
 	var asset *ams.Asset
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		if asset, err = tx.Asset(a.ID, name); err != nil {

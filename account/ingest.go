@@ -113,6 +113,9 @@ func (a *Account) UpdateIngestManifest(ctx context.Context, id, label string) er
 // DeleteIngestManifest deletes a manifest, what is in it, and its container
 // with what was uploaded and not moved yet. The assets stay.
 func (a *Account) DeleteIngestManifest(ctx context.Context, id string) error {
+	if err := alone(catalog.Joined(ctx), "Deleting an ingest manifest"); err != nil {
+		return err
+	}
 	m, err := a.IngestManifest(ctx, id)
 	if err != nil {
 		return err

@@ -26,6 +26,9 @@ const keptOperations = 30 * 24 * time.Hour
 // below the account ("/streamingendpoints/default"; empty: the account). While
 // another one on it is pending it is a Conflict.
 func (a *Account) begin(tx *catalog.Tx, kind, path, goal string) (*ams.Operation, error) {
+	if err := alone(tx.Joined(), "What takes time"); err != nil {
+		return nil, err
+	}
 	op := &ams.Operation{
 		ID: uuid.NewString(), Account: a.ID, Kind: kind, Resource: a.resourceID(path), Goal: goal,
 		Status: ams.OperationInProgress, Created: a.s.now(),

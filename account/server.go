@@ -207,6 +207,20 @@ func (s *Server) NameAvailable(ctx context.Context, name string) (ok bool, reaso
 	return false, "", "", err
 }
 
+// Transact runs do so that what it changes by the context it gets happens
+// together or not at all. What deletes bytes or takes time is refused in it.
+func (a *Account) Transact(ctx context.Context, do func(context.Context) error) error {
+	return a.s.Catalog.Transact(ctx, do)
+}
+
+// alone refuses in a Transact what cannot be taken back.
+func alone(joined bool, what string) error {
+	if joined {
+		return ams.Errorf(ams.Unsupported, "%s cannot be part of a changeset of several operations.", what)
+	}
+	return nil
+}
+
 // StorageKeys are the two keys of a storage account.
 func (s *Server) StorageKeys(ctx context.Context, storageAccount string) (keys [2][]byte, err error) {
 	err = s.Catalog.View(ctx, func(tx *catalog.Tx) error {

@@ -117,6 +117,7 @@ type Tx struct {
 	now      time.Time
 	changes  []JobChange
 	progress []JobChange
+	joint    bool // of a Transact
 }
 
 // Now is the instant of the transaction: what it writes happened then.
@@ -124,6 +125,9 @@ func (tx *Tx) Now() time.Time { return tx.now }
 
 // View runs f over a read-only snapshot of one instant.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
+	if tx := db.joined(ctx); tx != nil {
+		return f(tx)
+	}
 	sqlTx, err := db.read.BeginTx(ctx, db.dialect.options(true))
 	if err != nil {
 		return err
@@ -142,9 +146,58 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
 // all that f wrote is undone and f runs again: it starts over with what it
 // captures, does nothing outside tx, and passes on the errors of tx.
 func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
+	if tx := db.joined(ctx); tx != nil {
+		return tx.within(f)
+	}
 	err := db.write(ctx, db.durable, f)
 	if err == nil {
 		db.changes.Add(1)
+	}
+	return err
+}
+
+type txKey struct{}
+
+// Transact runs do in one transaction: every View, Update and Note of db with
+// the context that do gets is part of it. It is committed when do returns nil.
+// do is not to pass the context to what outlives it; like what Update runs, it
+// may run again.
+func (db *DB) Transact(ctx context.Context, do func(context.Context) error) error {
+	return db.Update(ctx, func(tx *Tx) error {
+		tx.joint = true
+		return do(context.WithValue(ctx, txKey{}, tx))
+	})
+}
+
+// Joined reports whether ctx is that of a Transact: what cannot be taken back
+// is not to be done then.
+func Joined(ctx context.Context) bool { return ctx.Value(txKey{}) != nil }
+
+// Joined reports whether tx is that of a Transact.
+func (tx *Tx) Joined() bool { return tx.joint }
+
+// joined is the transaction of ctx; nil: none.
+func (db *DB) joined(ctx context.Context) *Tx {
+	if tx, _ := ctx.Value(txKey{}).(*Tx); tx != nil && tx.db == db {
+		return tx
+	}
+	return nil
+}
+
+// within runs f so that nothing of it stays when it fails.
+func (tx *Tx) within(f func(*Tx) error) error {
+	if _, err := tx.exec("SAVEPOINT inner_update"); err != nil {
+		return err
+	}
+	changes, progress := len(tx.changes), len(tx.progress)
+	end := "RELEASE SAVEPOINT inner_update"
+	err := f(tx)
+	if err != nil {
+		tx.changes, tx.progress = tx.changes[:changes], tx.progress[:progress]
+		end = "ROLLBACK TO SAVEPOINT inner_update"
+	}
+	if _, sqlErr := tx.exec(end); err == nil {
+		err = sqlErr
 	}
 	return err
 }
@@ -166,6 +219,9 @@ func (db *DB) Changes() uint64 {
 // Note is Update for what may be lost with the power supply, but not with the
 // process: progress and leases.
 func (db *DB) Note(ctx context.Context, f func(*Tx) error) error {
+	if tx := db.joined(ctx); tx != nil {
+		return tx.within(f)
+	}
 	return db.write(ctx, db.quick, f)
 }
 

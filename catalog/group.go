@@ -33,6 +33,9 @@ func (db *DB) change(ctx context.Context, f func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if tx := db.joined(ctx); tx != nil {
+		return tx.within(f)
+	}
 	m := &member{ctx: ctx, f: f, done: make(chan struct{})}
 	g := &db.group
 	g.mu.Lock()

@@ -20,7 +20,7 @@ func create(t *testing.T, s *httptest.Server, set, body string) (map[string]any,
 		t.Fatalf("POST %s %s: %d %v", set, body, code, e)
 	}
 	id, _ := e["Id"].(string)
-	if want := s.URL + "/api/" + set + "('" + strings.ReplaceAll(id, ":", "%3A") + "')"; h.Get("Location") != want {
+	if want := s.URL + "/api/" + set + "('" + url.QueryEscape(id) + "')"; h.Get("Location") != want {
 		t.Errorf("Location %q, want %q", h.Get("Location"), want)
 	}
 	return e, id
@@ -266,5 +266,26 @@ func TestFile(t *testing.T) {
 	}
 	if got := names(t, s, "Files", "Name"); got != "" {
 		t.Errorf("files of a deleted asset: %s", got)
+	}
+}
+
+// What assets, their files, access policies and locators look like.
+func TestAssetGolden(t *testing.T) {
+	s := newServer(t)
+	_, asset := create(t, s, "Assets", `{"Name":"it's <a> & \"b\".mp4","AlternateId":"é","FormatOption":1}`)
+	_, file := create(t, s, "Files", `{"Name":"a b.mp4","ParentAssetId":"`+asset+`","IsPrimary":true,"ContentFileSize":"5000000000","IsEncrypted":true,"EncryptionScheme":"StorageEncryption","EncryptionVersion":"1.0","InitializationVector":"12345678901234567890","MimeType":"video/mp4","ContentChecksum":"x"}`)
+	_, policy := create(t, s, "AccessPolicies", `{"Name":"p","DurationInMinutes":440.5,"Permissions":15}`)
+	_, origin := create(t, s, "Locators", `{"AccessPolicyId":"`+policy+`","AssetId":"`+asset+`","StartTime":"2015-02-18T16:45:53","Type":2,"Name":"n"}`)
+	_, filter := create(t, s, "AssetFilters", `{"ParentAssetId":"`+asset+`","Name":"f","FirstQuality":{"Bitrate":5},"Tracks":[{"PropertyConditions":[{"Property":"Type","Value":"audio","Operator":"Equal"}]}]}`)
+	for name, path := range map[string]string{
+		"asset": "Assets('" + asset + "')", "assets": "Assets?$inlinecount=allpages", "asset-files": "Assets('" + asset + "')/Files",
+		"file": "Files('" + file + "')", "file-size": "Files('" + file + "')/ContentFileSize", "file-links": "Assets('" + asset + "')/$links/Files",
+		"access-policy": "AccessPolicies('" + policy + "')", "locator": "Locators('" + origin + "')", "locator-asset": "Locators('" + origin + "')/Asset?$select=Name",
+		"asset-expanded": "Assets('" + asset + "')?$expand=Files,Locators/AccessPolicy&$select=Name,Files/Name,Locators/Type,Locators/AccessPolicy/Name",
+		"asset-filter":   "AssetFilters('" + url.QueryEscape(filter) + "')",
+		"parents":        "Assets('" + asset + "')/ParentAssets", "reserved-units": "EncodingReservedUnitTypes", "storage-accounts": "StorageAccounts('store')",
+		"asset-missing": "Assets('nb:cid:UUID:x')", "asset-bad-property": "Assets?$filter=Nme%20eq%201",
+	} {
+		golden(t, s.URL, name, path)
 	}
 }

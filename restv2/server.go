@@ -45,6 +45,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	oc := entitySets(m)
 	oc.Path, oc.Log = c.Path, c.Log
+	oc.Transaction = func(ctx context.Context, do func(context.Context) error) error { return of(ctx).Transact(ctx, do) }
 	s, err := odata.New(oc)
 	if err != nil {
 		return nil, err

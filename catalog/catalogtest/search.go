@@ -1,6 +1,7 @@
 package catalogtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -217,4 +218,39 @@ func testV2Locators(f *fixture) {
 		}
 		return nil
 	})
+}
+
+// testTransact joins Updates to one transaction, of which each may fail alone.
+func testTransact(f *fixture) {
+	boom := errors.New("boom")
+	insert := func(ctx context.Context, name string, end error) error {
+		return f.db.Update(ctx, func(tx *catalog.Tx) error { return errors.Join(tx.InsertAsset(f.asset("acc1", name)), end) })
+	}
+	has := func(ctx context.Context, name string) bool {
+		err := f.db.View(ctx, func(tx *catalog.Tx) error {
+			_, err := tx.Asset("acc1", name)
+			return err
+		})
+		return err == nil
+	}
+	do := func(end error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if err := insert(ctx, "a", nil); err != nil {
+				return err
+			}
+			if err := insert(ctx, "b", boom); !errors.Is(err, boom) {
+				f.Errorf("%v", err)
+			}
+			if !catalog.Joined(ctx) || !has(ctx, "a") || has(ctx, "b") {
+				f.Error("the transaction does not see what it did")
+			}
+			return end
+		}
+	}
+	if err := f.db.Transact(f.Context(), do(boom)); !errors.Is(err, boom) || has(f.Context(), "a") {
+		f.Errorf("rolled back: %v", err)
+	}
+	if err := f.db.Transact(f.Context(), do(nil)); err != nil || !has(f.Context(), "a") || has(f.Context(), "b") {
+		f.Errorf("committed: %v", err)
+	}
 }

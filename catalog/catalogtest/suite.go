@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"AssetFiles", testAssetFiles},
 		{"V2Locators", testV2Locators},
 		{"Rollback", testRollback},
+		{"Transact", testTransact},
 		{"Jobs", testJobs},
 		{"CancelJob", testCancelJob},
 		{"Queue", testQueue},

@@ -18,6 +18,8 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/openams/openams/account"
 )
 
 // A config is everything that a user may set. Flags win over OPENAMS_…
@@ -58,6 +60,7 @@ type config struct {
 	FairPlayURL    string `koanf:"fairplay-license-url"`
 
 	// In the file alone: lists of structures make no good flags.
+	Limits    account.Limits `koanf:"-"`
 	Webhooks  []webhook      `koanf:"-"`
 	Providers []oidcProvider `koanf:"-"`
 
@@ -83,6 +86,12 @@ type oidcProvider struct {
 	Audiences []string `koanf:"audiences"`
 	RoleClaim string   `koanf:"role-claim"`
 	Roles     []string `koanf:"roles"` // VALUE=ROLE[@SCOPE]
+}
+
+// sameName matches a key of the file with a field: its tag, or, where the
+// structure is not of this package, its name: files-per-asset.
+func sameName(key, field string) bool {
+	return key == field || strings.EqualFold(strings.ReplaceAll(key, "-", ""), field)
 }
 
 func serverFlags(f *pflag.FlagSet) {
@@ -136,7 +145,7 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 			return nil, fmt.Errorf("configuration file %s: %w", path, err)
 		}
 		structured := map[string]any{
-			"webhooks": &c.Webhooks, "oidc-providers": &c.Providers,
+			"webhooks": &c.Webhooks, "oidc-providers": &c.Providers, "limits": &c.Limits,
 			"playready-license-headers": &c.PlayReadyHeaders,
 			"widevine-license-headers":  &c.WidevineHeaders,
 			"fairplay-license-headers":  &c.FairPlayHeaders,
@@ -148,7 +157,7 @@ func loadConfig(flags *pflag.FlagSet) (*config, error) {
 			}
 		}
 		for key, into := range structured {
-			strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{Result: into, TagName: "koanf", ErrorUnused: true}}
+			strict := koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{Result: into, TagName: "koanf", ErrorUnused: true, MatchName: sameName}}
 			if err := k.UnmarshalWithConf(key, into, strict); err != nil {
 				return nil, fmt.Errorf("configuration file %s: %s: %w", path, key, err)
 			}

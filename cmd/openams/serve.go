@@ -190,6 +190,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		TaskPreset:    encoder.TaskPreset,
 		CheckURL:      inputs.Check,
 		KeepJobs:      c.KeepJobs,
+		Limits:        c.Limits,
 		Log:           log,
 	})
 	defer accounts.Close()

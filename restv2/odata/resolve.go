@@ -196,6 +196,10 @@ func (s *Server) related(c *call, t *target, nav *Navigation, q *Query) (*Page, 
 	return s.c.Sets[nav.Set].Query(c.ctx, &own)
 }
 
+// isNotFound tells a handler's own words for a 404, in the place of which go
+// those of AMS.
+func isNotFound(e *Error) bool { return e != nil && e.Status == http.StatusNotFound }
+
 // load reads the entity that t names, if it has not been read.
 func (s *Server) load(c *call, t *target) (Entity, error) {
 	if t.entity != nil {
@@ -205,7 +209,7 @@ func (s *Server) load(c *call, t *target) (Entity, error) {
 		return nil, err
 	}
 	e, err := s.c.Sets[t.set.Name].Get(c.ctx, t.key)
-	if err == nil && e == nil {
+	if err == nil && e == nil || s.c.Fault != nil && err != nil && isNotFound(s.c.Fault(err)) {
 		err = NotFound(t.set.Name)
 	}
 	if err != nil {
