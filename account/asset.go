@@ -371,16 +371,6 @@ func (a *Account) ContainerSAS(ctx context.Context, name string, p ContainerPerm
 	return urls, nil
 }
 
-// EncryptionKey is the key of a storage-encrypted asset. This server has none
-// such yet: every asset answers that it is not encrypted.
-func (a *Account) EncryptionKey(ctx context.Context, name string) error {
-	asset, err := a.Asset(ctx, name)
-	if err != nil {
-		return err
-	}
-	return ams.Invalidf("", "The asset '%s' is not storage encrypted: its storageEncryptionFormat is '%s'.", asset.Name, asset.Format)
-}
-
 // normalID is a guid as records keep it, or "" when s is none. Braces and
 // missing hyphens are fine, as .NET's Guid reads them.
 func normalID(s string) string {

@@ -2,6 +2,9 @@ package account
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -301,12 +304,43 @@ func (a *Account) taskPreset(ctx context.Context, t TaskRequest) (ams.Preset, er
 	return a.s.TaskPreset(p.Name, configuration, len(t.Inputs), len(t.Outputs))
 }
 
-// configuration is the configuration of a task in the clear.
-func (a *Account) configuration(_ context.Context, s ams.TaskSpec) (string, error) {
-	if s.Has(ams.ProtectedConfiguration) {
-		return "", ams.Errorf(ams.Unsupported, "its configuration is encrypted (TaskOptions.ProtectedConfiguration), which this server cannot read yet.")
+// configuration is the configuration of a task in the clear. One that is
+// encrypted is so by AES in CBC mode, by a configuration key of the account
+// (read in a client of AMS).
+func (a *Account) configuration(ctx context.Context, s ams.TaskSpec) (string, error) {
+	if !s.Has(ams.ProtectedConfiguration) {
+		return s.Configuration, nil
 	}
-	return s.Configuration, nil
+	var key *ams.Key
+	err := a.s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		key, err = tx.Key(a.ID, bareKey(s.KeyID))
+		return referred(err, "EncryptionKeyId", "its EncryptionKeyId '%s' is no content key's.", s.KeyID)
+	})
+	if err != nil {
+		return "", err
+	}
+	if key.Type != ams.ConfigurationKey {
+		return "", ams.Invalidf("EncryptionKeyId", "its EncryptionKeyId names a content key of type %d, not %d.", key.Type, ams.ConfigurationKey)
+	}
+	iv, err := base64.StdEncoding.DecodeString(s.IV)
+	if err != nil || len(iv) != aes.BlockSize {
+		return "", ams.Invalidf("InitializationVector", "its InitializationVector is not 16 bytes in base64.")
+	}
+	wrong := ams.Invalidf("Configuration", "its configuration cannot be decrypted with the content key '%s'.", s.KeyID)
+	text, err := base64.StdEncoding.DecodeString(s.Configuration)
+	if err != nil || len(text) == 0 || len(text)%aes.BlockSize != 0 {
+		return "", wrong
+	}
+	block, err := aes.NewCipher(key.Value)
+	if err != nil {
+		return "", err
+	}
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(text, text)
+	pad := int(text[len(text)-1])
+	if pad == 0 || pad > aes.BlockSize || !utf8.Valid(text[:len(text)-pad]) {
+		return "", wrong
+	}
+	return string(text[:len(text)-pad]), nil
 }
 
 // A newAsset is an asset about to be made.
@@ -327,9 +361,6 @@ func (a *Account) outputAssets(ctx context.Context, job *ams.Job, r TaskJobReque
 		for _, o := range t.Outputs {
 			if o.Options == ams.CommonEncryptionProtected || o.Options == ams.EnvelopeEncryptionProtected {
 				return nil, ams.Errorf(ams.Unsupported, "Task %d: no processor of this server makes files that fit the assetCreationOptions %d.", i, o.Options)
-			}
-			if o.Options == ams.StorageEncrypted {
-				return nil, ams.Errorf(ams.Unsupported, "Task %d: this server cannot encrypt the files of an output asset (assetCreationOptions 1) yet.", i)
 			}
 			label := o.Name
 			if label == "" {

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"crypto/cipher"
 	"errors"
 	"io"
 	"io/fs"
@@ -34,6 +35,7 @@ type Reader struct {
 	store  *Store
 	blob   *ams.Blob
 	pieces pieces
+	cipher func(off int64) cipher.Stream // nil: none
 
 	mu   sync.Mutex
 	at   int    // the extent that file has open
@@ -94,11 +96,20 @@ func (r *Reader) Blob() *ams.Blob { return r.blob }
 // Size is the blob's length in bytes.
 func (r *Reader) Size() int64 { return r.blob.Size }
 
+// Decrypt makes r read what the blob's bytes are in the clear. stream begins at
+// any byte; version tells what it does from other ways to read the same bytes,
+// and becomes a part of the ETag. It is called before any other method.
+func (r *Reader) Decrypt(stream func(off int64) cipher.Stream, version string) {
+	b := *r.blob
+	b.ETag += version
+	r.blob, r.cipher = &b, stream
+}
+
 // LocalPath is the path of an ordinary file that is the blob. It is valid
-// until Close. ok is false for a driver without files, or while the blob is in
-// pieces (see OpenLocal).
+// until Close. ok is false for a driver without files, while the blob is in
+// pieces (see OpenLocal), and if r decrypts.
 func (r *Reader) LocalPath() (path string, ok bool) {
-	if !r.blob.OneFile() {
+	if !r.blob.OneFile() || r.cipher != nil {
 		return "", false
 	}
 	return r.store.driver.LocalPath(r.blob.Extents[0].File)
@@ -106,6 +117,14 @@ func (r *Reader) LocalPath() (path string, ok bool) {
 
 // ReadAt implements io.ReaderAt.
 func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
+	n, err = r.readAt(p, off)
+	if r.cipher != nil && n > 0 {
+		r.cipher(off).XORKeyStream(p[:n], p[:n])
+	}
+	return n, err
+}
+
+func (r *Reader) readAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errors.New("blob: negative offset")
 	}
@@ -160,9 +179,38 @@ func full(n int, err error) (int, error) {
 // WriteRange writes up to n bytes from off to w, by sendfile where the driver
 // has files and w is a connection.
 func (r *Reader) WriteRange(w io.Writer, off, n int64) (written int64, err error) {
+	if r.cipher != nil {
+		return r.writeDecrypted(w, off, n)
+	}
 	for _, x := range r.pieces.slice(off, n) {
 		k, err := r.writeExtent(w, x)
 		written += k
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// writeDecrypted is WriteRange by way of memory.
+func (r *Reader) writeDecrypted(w io.Writer, off, n int64) (written int64, err error) {
+	n = min(n, r.blob.Size-off)
+	if off < 0 || n <= 0 {
+		return 0, nil
+	}
+	stream, buf := r.cipher(off), make([]byte, min(n, pieceSize))
+	for written < n {
+		p := buf[:min(n-written, int64(len(buf)))]
+		k, err := r.readAt(p, off+written)
+		if k < len(p) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return written, err
+		}
+		stream.XORKeyStream(p, p)
+		k, err = w.Write(p)
+		written += int64(k)
 		if err != nil {
 			return written, err
 		}

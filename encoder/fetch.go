@@ -209,6 +209,8 @@ func (w *Worker) openBlob(ctx context.Context, in *ams.Asset, name, path string,
 		return f, ctx.Err()
 	case ams.CodeOf(err) == ams.NotFound:
 		return f, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' has no file '%s'.", in.Name, name)
+	case ams.CodeOf(err) == ams.Invalid: // it cannot be decrypted
+		return f, jobErrorf(ams.DownloadNotAccessible, "%s", err)
 	case err != nil:
 		return f, fmt.Errorf("open %q of the asset %q: %w", name, in.Name, err)
 	}

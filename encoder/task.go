@@ -18,7 +18,10 @@ import (
 // this encoder cannot do; a job with such a task is to be refused when it is
 // submitted.
 func TaskPreset(processor, configuration string, inputs, outputs int) (ams.Preset, error) {
-	p, err := ParseConfiguration(processor, configuration)
+	p, err := ams.Preset{Type: decryption, Body: []byte("{}")}, error(nil)
+	if processor != ams.StorageDecryption { // which has no configuration
+		p, err = ParseConfiguration(processor, configuration)
+	}
 	if err == nil && outputs != 1 {
 		err = ams.Errorf(ams.Unsupported, "The processor '%s' makes one output asset, not %d.", processor, outputs)
 	}
@@ -45,8 +48,7 @@ func (w *Worker) choice(ctx context.Context, job *ams.Job, task *ams.Task, in *a
 	}
 	for _, f := range files {
 		if !slices.Contains(names, f.Name) {
-			return nil, "", jobErrorf(ams.DownloadNotAccessible,
-				"The AssetFile '%s' of the input asset '%s' (nb:cid:UUID:%s) has no blob: the file was not uploaded.", f.Name, in.Label, in.ID)
+			return nil, "", missingFile(in, f.Name)
 		}
 	}
 	primary := account.PrimaryFile(files)

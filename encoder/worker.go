@@ -227,6 +227,16 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 		}
 		return nil, err
 	}
+	if task.Preset.Type == decryption {
+		files, primary, err := w.decrypt(ctx, job, task, filepath.Join(dir, "out"), progress)
+		if err != nil {
+			return nil, err
+		}
+		if err := w.store(ctx, task, out, files); err != nil {
+			return out, err
+		}
+		return out, errors.Join(w.record(ctx, out), w.makePrimary(ctx, out, primary))
+	}
 	request, done, err := w.fetch(ctx, job, task, dir)
 	defer done()
 	if err != nil {

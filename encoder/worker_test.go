@@ -73,7 +73,7 @@ func newService(t *testing.T, q jobqueue.Config) *service {
 
 func (s *service) worker(name string) *Worker {
 	return NewWorker(WorkerConfig{
-		Name: name, Queue: s.queue, Assets: s.server, Blobs: s.blobs, Tools: tools(s.t), Scratch: filepath.Join(s.dir, "scratch"),
+		Name: name, Queue: s.queue, Assets: s.server, Blobs: s.server.ClearBlobs(), Tools: tools(s.t), Scratch: filepath.Join(s.dir, "scratch"),
 		Inputs: dial.New(dial.Config{AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowHTTP: true}),
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/middleware"
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/formats"
@@ -213,6 +214,8 @@ func (h *Handler) fail(a *answer, err error) {
 	var msg string
 	if e, ok := errors.AsType[*packager.Error](err); ok {
 		a.code, msg = e.Code, e.Msg
+	} else if ams.CodeOf(err) == ams.Invalid { // a file that cannot be decrypted
+		a.code, msg = packager.InputFormatNotSupported, err.Error()
 	} else {
 		a.code, msg = StorageFailure, "the server failed; the request id is "+middleware.RequestID(ctx)
 		if !gone {

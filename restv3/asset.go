@@ -111,8 +111,24 @@ func listContainerSas(acc *account.Account, w http.ResponseWriter, r *http.Reque
 	return arm.WriteJSON(w, http.StatusOK, map[string][]string{"assetContainerSasUrls": urls})
 }
 
-func getEncryptionKey(acc *account.Account, _ http.ResponseWriter, r *http.Request) error {
-	return acc.EncryptionKey(r.Context(), r.PathValue("assetName"))
+func getEncryptionKey(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	key, files, err := acc.EncryptionKey(r.Context(), r.PathValue("assetName"))
+	if err != nil {
+		return err
+	}
+	type file struct {
+		IV   string `json:"initializationVector"`
+		Name string `json:"assetFileName"`
+		ID   string `json:"assetFileId"`
+	}
+	body := struct {
+		Key   []byte `json:"key"`
+		Files []file `json:"assetFileEncryptionMetadata"`
+	}{key, []file{}}
+	for _, f := range files {
+		body.Files = append(body.Files, file{f.InitializationVector, f.Name, f.ID})
+	}
+	return arm.WriteJSON(w, http.StatusOK, body)
 }
 
 // assetLocator is a locator as listStreamingLocators shows it.

@@ -287,7 +287,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	})
 	streaming := origin.New(origin.Config{
 		Locators: accounts,
-		Blobs:    blobs,
+		Blobs:    accounts.ClearBlobs(),
 		Changes:  db.Changes,
 		Observe:  observe(registry),
 		Keys:     accounts,
@@ -324,7 +324,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	// Run.
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	background := startAll(working, append(workers(c, "worker", scratch, c.Data, queue, accounts, blobs, inputs, tools, log),
+	background := startAll(working, append(workers(c, "worker", scratch, c.Data, queue, accounts, inputs, tools, log),
 		blobs.Run, events.Run, accounts.Run, accounts.RunIngest)...)
 	https, blobTLS := "https://"+at(c.Host, ports.https), "https://"+at(blobHost, ports.blobTLS)
 	e := &endpoints{

@@ -61,7 +61,7 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 		return err
 	}
 	name := fmt.Sprintf("%s-%d", host, os.Getpid())
-	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, blobs, dial.New(outgoing), tools, log)...)
+	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, dial.New(outgoing), tools, log)...)
 	log.Info("working", "version", version(), "name", name, "workers", c.Workers)
 	return ended()
 }
@@ -123,7 +123,7 @@ func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, 
 
 // workers are the encoding loops of this process; name is unique among the
 // processes of a database, shared the data folder that they have in common.
-func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, accounts *account.Server, blobs *blob.Store,
+func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, accounts *account.Server,
 	inputs *dial.Client, tools ffmpeg.Tools, log *slog.Logger) (loops []func(context.Context) error) {
 	lanes := c.Lanes
 	if lanes == 0 && c.Workers > 0 {
@@ -134,7 +134,7 @@ func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, acc
 			Name:    fmt.Sprintf("%s-%d", name, i+1),
 			Queue:   queue,
 			Assets:  accounts,
-			Blobs:   blobs,
+			Blobs:   accounts.ClearBlobs(),
 			Inputs:  inputs,
 			Tools:   tools,
 			Scratch: scratch,
