@@ -105,6 +105,9 @@ func (r *Reader) Decrypt(stream func(off int64) cipher.Stream, version string) {
 	r.blob, r.cipher = &b, stream
 }
 
+// Decrypts reports whether Decrypt was called.
+func (r *Reader) Decrypts() bool { return r.cipher != nil }
+
 // LocalPath is the path of an ordinary file that is the blob. It is valid
 // until Close. ok is false for a driver without files, while the blob is in
 // pieces (see OpenLocal), and if r decrypts.

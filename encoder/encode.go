@@ -16,11 +16,12 @@ import (
 
 // A Source is the file that an encode reads.
 type Source struct {
-	Name string // as the user knows it: the file's name in the asset, or the last part of a URL
-	URI  string // where it came from, without query; for the metadata file
-	Path string // where it is now
-	Set  string // name of the server manifest that names it, if it was found by one
-	Info *ffmpeg.Info
+	Name   string // as the user knows it: the file's name in the asset, or the last part of a URL
+	URI    string // where it came from, without query; for the metadata file
+	Path   string // where it is now
+	Set    string // name of the server manifest that names it, if it was found by one
+	Info   *ffmpeg.Info
+	Secret bool // its asset is storage encrypted: nothing of it may lie outside of the scratch folder
 }
 
 // An OutputFile is one finished file of the output asset.

@@ -215,6 +215,7 @@ func (w *Worker) openBlob(ctx context.Context, in *ams.Asset, name, path string,
 		return f, fmt.Errorf("open %q of the asset %q: %w", name, in.Name, err)
 	}
 	*opened = append(*opened, r)
+	f.Secret = r.Decrypts()
 	if p, ok := r.LocalPath(); ok {
 		f.Path = p
 		return f, nil

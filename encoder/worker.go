@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -249,7 +250,11 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := EncodeChunks(ctx, w.c.Tools, plan, plan.sources(request), Chunks{Lanes: w.c.Lanes, Dir: w.chunks(task)}, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	kept := w.chunks(task)
+	if out.Options == ams.StorageEncrypted || slices.ContainsFunc(plan.sources(request), func(s Source) bool { return s.Secret }) {
+		kept = "" // chunks outlive the attempt
+	}
+	outputs, err := EncodeChunks(ctx, w.c.Tools, plan, plan.sources(request), Chunks{Lanes: w.c.Lanes, Dir: kept}, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
 	if err != nil {
 		return nil, err
 	}
