@@ -171,10 +171,10 @@ func (a *Account) FindLocators(ctx context.Context, s catalog.Search) (found *ca
 	return found, err
 }
 
-// UpdateLocator changes when an OnDemandOrigin locator begins and ends. A new
-// start without an end moves the end, by the access policy. SAS locators are
-// Invalid: their URLs say the times, and are signed.
-func (a *Account) UpdateLocator(ctx context.Context, id string, start, end *time.Time, bare bool) error {
+// UpdateLocator changes the v2 Name of an OnDemandOrigin locator and when it
+// begins and ends. A new start without an end moves the end, by the access
+// policy. SAS locators are Invalid: their URLs say the times, and are signed.
+func (a *Account) UpdateLocator(ctx context.Context, id string, label *string, start, end *time.Time, bare bool) error {
 	return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		l, err := tx.V2Locator(a.ID, id)
 		if err != nil {
@@ -198,6 +198,7 @@ func (a *Account) UpdateLocator(ctx context.Context, id string, start, end *time
 				return err
 			}
 		}
+		set(&s.Label, label)
 		set(&s.End, end)
 		if !s.End.After(s.Start) {
 			return ams.Invalidf("ExpirationDateTime", "ExpirationDateTime must be after StartTime.")

@@ -49,10 +49,12 @@ const (
 const maxSecret = 214
 
 // sizes are the bytes that a value may have, by type. (Documented for storage,
-// configuration, common and envelope; AMS did not say it of the others.)
+// configuration, common and envelope; AMS did not say it of the others.) AMS
+// took 32 bytes of the latter two as well, as tests of the PHP SDK have them;
+// such a key encrypts no stream.
 var sizes = map[KeyType][]int{
-	CommonKey: {16}, StorageKey: {32}, ConfigurationKey: {32}, URLKey: {16, 32},
-	EnvelopeKey: {16}, CBCSKey: {16}, FairPlayKey: {16}, FairPlayPFXSecret: nil,
+	CommonKey: {16, 32}, StorageKey: {32}, ConfigurationKey: {32}, URLKey: {16, 32},
+	EnvelopeKey: {16, 32}, CBCSKey: {16}, FairPlayKey: {16}, FairPlayPFXSecret: nil,
 }
 
 // Scheme is the scheme that the key encrypts streams by; empty: none.

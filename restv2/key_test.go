@@ -124,7 +124,7 @@ func TestContentKey(t *testing.T) {
 	}{
 		{"unknown protection key", strings.Replace(c.keyBody("416d14d4-b603-4d90-b8db-0fede8aa48f8", 1, storage), c.thumbprint, "7D9BB04D9D0A4A24800CADBFEF232689E048F69C", 1), "7D9BB04D"},
 		{"a short storage key", c.keyBody("416d14d4-b603-4d90-b8db-0fede8aa48f8", 1, storage[:16]), "32 bytes"},
-		{"a long common key", c.keyBody("416d14d4-b603-4d90-b8db-0fede8aa48f8", 0, storage), "16 bytes"},
+		{"a long common key", c.keyBody("416d14d4-b603-4d90-b8db-0fede8aa48f8", 0, storage[:24]), "16 bytes"},
 		{"no type 5", c.keyBody("416d14d4-b603-4d90-b8db-0fede8aa48f8", 5, storage), "ContentKeyType"},
 		{"no key", `{"ContentKeyType":1}`, "EncryptedContentKey"},
 		{"not wrapped", `{"ContentKeyType":1,"EncryptedContentKey":"AAAA"}`, "RSA-OAEP"},

@@ -126,7 +126,12 @@ func (locators) Update(ctx context.Context, key string, change odata.Entity) (*o
 	if t, ok := change["ExpirationDateTime"].(odata.DateTime); ok {
 		end = &t.Time
 	}
-	return nil, of(ctx).UpdateLocator(ctx, guid(locatorID, key), start, end, bare)
+	var label *string
+	if value, ok := change["Name"]; ok {
+		text, _ := value.(string)
+		label = &text
+	}
+	return nil, of(ctx).UpdateLocator(ctx, guid(locatorID, key), label, start, end, bare)
 }
 
 func (locators) Delete(ctx context.Context, key string, _ url.Values) (*odata.Result, error) {
