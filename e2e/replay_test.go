@@ -407,3 +407,14 @@ func TestV2Documents(t *testing.T) {
 		})
 	}
 }
+
+// TestV2PHP sends what the PHP SDK of AMS sent in its own tests against this
+// server, byte by byte, and holds the answers against those it was content
+// with.
+func TestV2PHP(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--workers", "1")
+	for _, file := range newReplay(t, s, "testdata/php").files(t) {
+		t.Run(file, func(t *testing.T) { newReplay(t, s, "testdata/php").run(t, file) })
+	}
+}
