@@ -370,6 +370,7 @@ func newReplay(t *testing.T, s *server, dir string) *replay {
 		t.Fatalf("no token: %s %v", resp.Status, err)
 	}
 	r.vars["token"] = token.AccessToken
+	r.vars["arm"] = s.account()
 	return r
 }
 
@@ -417,4 +418,33 @@ func TestV2PHP(t *testing.T) {
 	for _, file := range newReplay(t, s, "testdata/php").files(t) {
 		t.Run(file, func(t *testing.T) { newReplay(t, s, "testdata/php").run(t, file) })
 	}
+}
+
+// TestV2Clients sends what other old clients send, in their spellings.
+func TestV2Clients(t *testing.T) {
+	t.Parallel()
+	s := start(t, "", "--workers", "0")
+	r := newReplay(t, s, "testdata/clients")
+	r.vars["armtoken"] = armToken(t, s)
+	for _, file := range r.files(t) {
+		r.run(t, file)
+	}
+}
+
+// armToken is a token for Resource Manager.
+func armToken(t *testing.T, s *server) string {
+	t.Helper()
+	resp, err := s.http.PostForm(s.Authority+"/"+s.TenantID+"/oauth2/token", url.Values{"grant_type": {"client_credentials"},
+		"client_id": {s.ClientID}, "client_secret": {s.ClientSecret}, "resource": {s.Management}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&token); err != nil || token.AccessToken == "" {
+		t.Fatalf("no token: %s %v", resp.Status, err)
+	}
+	return token.AccessToken
 }
