@@ -76,3 +76,48 @@ func TestJobGolden(t *testing.T) {
 		golden(t, w.URL, name, path)
 	}
 }
+
+// What the other entities look like that no test of their own shows.
+func TestOtherGolden(t *testing.T) {
+	s := newServer(t)
+	create := func(set, body string) string {
+		t.Helper()
+		code, _, e := ask(t, s, "Contributor", "POST", set, body)
+		if code != http.StatusCreated {
+			t.Fatalf("%s: %d %v", set, code, e)
+		}
+		return e["Id"].(string)
+	}
+	asset := create("Assets", `{"Name":"a"}`)
+	manifest := create("IngestManifests", `{"Name":"m"}`)
+	in := create("IngestManifestAssets", `{"ParentIngestManifestId":"`+manifest+`","Asset":{"Id":"`+asset+`"}}`)
+	file := create("IngestManifestFiles", `{"Name":"one.mp4","ParentIngestManifestId":"`+manifest+`","ParentIngestManifestAssetId":"`+in+`","IsPrimary":true,"MimeType":"video/mp4"}`)
+	const filter = `"PresentationTimeRange":{"StartTimestamp":"0","Timescale":"10000000"},"FirstQuality":{"Bitrate":550000},"Tracks":[{"PropertyConditions":[{"Property":"Type","Value":"audio","Operator":"Equal"}]}]`
+	of := create("AssetFilters", `{"Name":"F","ParentAssetId":"`+asset+`",`+filter+`}`)
+	if code, _, v := ask(t, s, "Contributor", "POST", "Filters", `{"Name":"F",`+filter+`}`); code != http.StatusCreated {
+		t.Fatalf("%d %v", code, v)
+	}
+	hook := create("NotificationEndPoints", `{"Name":"n","EndPointType":3,"EndPointAddress":"https://example.org/in"}`)
+	monitoring := create("MonitoringConfigurations", `{"NotificationEndPointId":"`+hook+`","Settings":[{"Component":"StreamingEndpoint","Level":"Normal"}]}`)
+	option := create("ContentKeyAuthorizationPolicyOptions", `{"Name":"o","KeyDeliveryType":2,"KeyDeliveryConfiguration":null,"Restrictions":[{"Name":"r","KeyRestrictionType":0,"Requirements":null}]}`)
+	policy := create("ContentKeyAuthorizationPolicies", `{"Name":"p"}`)
+	delivery := create("AssetDeliveryPolicies", `{"Name":"d","AssetDeliveryProtocol":7,"AssetDeliveryPolicyType":2,"AssetDeliveryConfiguration":null}`)
+	_, h, _ := ask(t, s, "Contributor", "POST", "StreamingEndpoints", `{"Name":"second","CacheControl":{"MaxAge":"60"},"AccessControl":{"IP":{"Allow":[{"Name":"all","Address":"0.0.0.0","SubnetPrefixLength":0}]}}}`)
+	finish(t, s, h)
+	for name, path := range map[string]string{
+		"ingestmanifest":      key("IngestManifests", manifest),
+		"ingestmanifestasset": key("IngestManifestAssets", in),
+		"ingestmanifestfile":  key("IngestManifestFiles", file),
+		"ingeststatistics":    key("IngestManifests", manifest) + "/Statistics",
+		"assetfilter":         key("AssetFilters", of),
+		"accountfilter":       "Filters('F')",
+		"monitoring":          key("MonitoringConfigurations", monitoring),
+		"keypolicyoption":     key("ContentKeyAuthorizationPolicyOptions", option),
+		"keypolicy":           key("ContentKeyAuthorizationPolicies", policy),
+		"deliverypolicy":      key("AssetDeliveryPolicies", delivery),
+		"streamingendpoint":   "StreamingEndpoints?$filter=Name%20eq%20'second'",
+		"operation":           key("Operations", h.Get("operation-id")),
+	} {
+		golden(t, s.URL, name, path)
+	}
+}
