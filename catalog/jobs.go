@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -26,6 +25,7 @@ var jobs = table[ams.Job]{
 		{name: "number", at: func(j *ams.Job) any { return j.Number() }, derived: true},
 		{name: "template", at: func(j *ams.Job) any { return &j.Template }},
 		{name: "state", at: func(j *ams.Job) any { return &j.State }},
+		{name: "state_number", at: func(j *ams.Job) any { return j.State.Number() }, derived: true},
 		{name: "created", at: func(j *ams.Job) any { return &j.Created }},
 		{name: "last_modified", at: func(j *ams.Job) any { return &j.LastModified }},
 		{name: "started", at: func(j *ams.Job) any { return &j.Started }},
@@ -38,6 +38,14 @@ var jobs = table[ams.Job]{
 			"label": &j.Label, "rank": &j.Rank, "subscriptions": &j.Subscriptions,
 		}
 	},
+	// By others than the id, a state is walked past: what most jobs are in would
+	// have to be sorted.
+	searched: true,
+	indexes: map[string]map[string]string{
+		"id":      {"id": "jobs_v2_id", "state_number": "jobs_v2_state", "label": "jobs_v2_name"},
+		"label":   {"label": "jobs_v2_name"},
+		"created": {"created": "jobs_v2_created"},
+	},
 	key: "Id",
 	properties: map[string]field{
 		"Id":           {column: "id", kind: ident, prefix: "nb:jid:UUID:"},
@@ -47,7 +55,7 @@ var jobs = table[ams.Job]{
 		"StartTime":    {column: "started", kind: date},
 		"EndTime":      {column: "ended", kind: date},
 		"Priority":     {column: "number", kind: number},
-		"State":        {column: stateNumber, kind: number},
+		"State":        {column: "state_number", kind: number},
 		"TemplateId":   {column: "template", kind: ident, prefix: "nb:jtid:UUID:"},
 	},
 	fields: map[string]field{
@@ -57,15 +65,6 @@ var jobs = table[ams.Job]{
 		"lastmodified": {column: "last_modified", kind: date, ops: ranges, order: true},
 	},
 }
-
-// stateNumber is the state of a job or task as v2 numbers them.
-var stateNumber = func() string {
-	sql := "(CASE state"
-	for _, s := range jobStates {
-		sql += fmt.Sprintf(" WHEN '%s' THEN %d", s, ams.JobState(s).Number())
-	}
-	return sql + " END)"
-}()
 
 // FindJobs searches the jobs of an account as v2 does, of all transforms and
 // of none. They come without their tasks.

@@ -112,7 +112,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 		if err != nil {
 			return nil, nil, "", err
 		}
-		if t.indexes == nil || tx.db.dialect.counts() {
+		if t.indexes == nil || t.searched || tx.db.dialect.counts() {
 			from.and(after)
 			from.and(match)
 		} else {

@@ -17,13 +17,14 @@ import (
 // A table maps a noun to the rows of an SQL table that has, besides the
 // columns named here, seq (the primary key) and rest (the JSON column).
 type table[T any] struct {
-	name    string // of the SQL table
-	what    string // of the noun, in errors
-	columns []column[T]
-	rest    func(*T) map[string]any                     // pointers to the fields that the columns do not hold
-	fields  map[string]field                            // what $filter and $orderby may name, in lower case
-	below   func(*Tx, []int64) (map[int64]int64, error) // bytes of other tables' rows that a list reads too, by seq; may be nil
-	indexes map[string]map[string]string                // of a large table in SQLite: by the column of an order, then by the column compared (plan.go)
+	name     string // of the SQL table
+	what     string // of the noun, in errors
+	columns  []column[T]
+	rest     func(*T) map[string]any                     // pointers to the fields that the columns do not hold
+	fields   map[string]field                            // what $filter and $orderby may name, in lower case
+	below    func(*Tx, []int64) (map[int64]int64, error) // bytes of other tables' rows that a list reads too, by seq; may be nil
+	indexes  map[string]map[string]string                // of a large table in SQLite: by the column of an order, then by the column compared (plan.go)
+	searched bool                                        // indexes are for Searches alone: lists have a narrower scope, with others
 
 	properties map[string]field // what a Search may name, as the v2 API spells it
 	key        string           // the property that is unique in the lists of a Search

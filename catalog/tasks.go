@@ -43,6 +43,7 @@ var tasks = table[TaskRecord]{
 		{name: "name", at: func(r *TaskRecord) any { return r.V2Name() }, derived: true},
 		{name: "processor", at: func(r *TaskRecord) any { return r.V2Processor() }, derived: true},
 		{name: "state", at: func(r *TaskRecord) any { return &r.State }},
+		{name: "state_number", at: func(r *TaskRecord) any { return r.State.Number() }, derived: true},
 		{name: "progress", at: func(r *TaskRecord) any { return &r.Progress }},
 		{name: "started", at: func(r *TaskRecord) any { return &r.Started }},
 		{name: "ended", at: func(r *TaskRecord) any { return &r.Ended }},
@@ -62,7 +63,7 @@ var tasks = table[TaskRecord]{
 		"EndTime":          {column: "ended", kind: date},
 		"Priority":         {column: "number", kind: number},
 		"Progress":         {column: "progress", kind: number, float: true},
-		"State":            {column: stateNumber, kind: number},
+		"State":            {column: "state_number", kind: number},
 	},
 	rest: func(r *TaskRecord) map[string]any {
 		return map[string]any{
