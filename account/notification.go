@@ -11,18 +11,16 @@ import (
 	"github.com/openams/openams/catalog"
 )
 
-// maxEndpointName bounds the name of a notification endpoint, in characters,
-// maxSigningKey its key, in bytes. AMS documents neither.
-const (
-	maxEndpointName = 512
-	maxSigningKey   = 1024
-)
+// maxEndpointName bounds the name of a notification endpoint, in characters. AMS
+// documents no bound.
+const maxEndpointName = 512
 
 // CreateNotificationEndpoint makes an endpoint for messages about jobs. The
 // address is the URL of a web hook, or of a queue in a storage account that
 // speaks Azure's protocol, with the signature that allows to add messages:
-// this server has no queues of its own.
-func (a *Account) CreateNotificationEndpoint(ctx context.Context, e ams.NotificationEndpoint) (*ams.NotificationEndpoint, error) {
+// this server has no queues of its own. wrapped is the key that signs messages,
+// encrypted for the protection key; empty: they are not signed.
+func (a *Account) CreateNotificationEndpoint(ctx context.Context, e ams.NotificationEndpoint, wrapped string) (*ams.NotificationEndpoint, error) {
 	u, err := url.Parse(e.Address)
 	remote := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 	switch {
@@ -36,8 +34,25 @@ func (a *Account) CreateNotificationEndpoint(ctx context.Context, e ams.Notifica
 		return nil, ams.Errorf(ams.Unsupported, "This server has no storage queues. EndPointAddress must be the URL of a queue elsewhere, with a shared access signature that allows to add messages.")
 	case !remote:
 		return nil, ams.Invalidf("EndPointAddress", "EndPointAddress must be an http or https URL.")
-	case len(e.Key) > maxSigningKey:
-		return nil, ams.Invalidf("EncryptedEndPointCredential", "The signing key has more than %d bytes.", maxSigningKey)
+	case e.CredentialType != 0 && e.CredentialType != 1:
+		return nil, ams.Invalidf("CredentialType", "CredentialType must be 0 (none) or 1 (a signing key).")
+	case (e.CredentialType == 1) != (wrapped != ""):
+		return nil, ams.Invalidf("EncryptedEndPointCredential", "A signing key goes with CredentialType 1, and only with that.")
+	}
+	if wrapped != "" {
+		p, err := a.s.protectionKey(ctx)
+		if err == nil {
+			err = p.is(e.ProtectionKey)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if e.Key, err = p.unwrap(wrapped); err != nil {
+			return nil, ams.Invalidf("EncryptedEndPointCredential", "EncryptedEndPointCredential is not base64 of a key that is encrypted by RSA-OAEP for the protection key '%s'.", p.thumbprint)
+		}
+		if len(e.Key) == 0 {
+			return nil, ams.Invalidf("EncryptedEndPointCredential", "The signing key is empty.")
+		}
 	}
 	if a.s.CheckURL != nil {
 		if err := a.s.CheckURL(e.Address); err != nil {

@@ -2,6 +2,13 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -121,6 +128,31 @@ func (c *v2Client) upload(name, path string) (id any) {
 	return asset
 }
 
+// wrap encrypts a key for the server's protection key.
+func (c *v2Client) wrap(key []byte) string {
+	c.Helper()
+	var value struct{ Value string }
+	get := func(path string) string {
+		if err := json.Unmarshal(c.send("GET", path, "", 200), &value); err != nil {
+			c.Fatal(err)
+		}
+		return value.Value
+	}
+	der, err := base64.StdEncoding.DecodeString(get("GetProtectionKey?ProtectionKeyId='" + get("GetProtectionKeyId?contentKeyType=0") + "'"))
+	if err != nil {
+		c.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		c.Fatal(err)
+	}
+	box, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, certificate.PublicKey.(*rsa.PublicKey), key, nil)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(box)
+}
+
 // wait polls the state of a job as the documents do, until it is final.
 func (c *v2Client) wait(job any) (state string) {
 	c.Helper()
@@ -140,12 +172,19 @@ func (c *v2Client) wait(job any) (state string) {
 // print, notifications, publishing and playing, through v2 alone.
 func TestV2ChainedJob(t *testing.T) {
 	t.Parallel()
+	key := []byte("the signing key of a web hook, of 64 bytes as documents have it.")
 	var mu sync.Mutex
 	var told []string
 	hook := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var m struct{ Properties map[string]string }
-		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-			t.Error(err)
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = json.Unmarshal(body, &m)
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write(body)
+		if got := r.Header.Get("ms-signature"); err != nil || got != fmt.Sprintf("sha256=%X", mac.Sum(nil)) {
+			t.Errorf("%s signed %q, %v", body, got, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -162,7 +201,7 @@ func TestV2ChainedJob(t *testing.T) {
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
 	asset := c.upload("film.mp4", film)
 
-	endpoint := c.create("NotificationEndPoints", `{"Name":"hook","EndPointType":3,"EndPointAddress":"`+hook.URL+`/in?code=x"}`)["Id"]
+	endpoint := c.create("NotificationEndPoints", `{"Name":"hook","EndPointType":3,"EndPointAddress":"`+hook.URL+`/in?code=x","CredentialType":1,"EncryptedEndPointCredential":"`+c.wrap(key)+`"}`)["Id"]
 
 	const task = `{"Configuration":"%s","MediaProcessorId":"nb:mpid:UUID:1b1da727-93ae-4e46-a8a1-268828765609","TaskBody":"<?xml version=\"1.0\" encoding=\"%s\"?><taskBody><inputAsset>%s</inputAsset><outputAsset>JobOutputAsset(%d)</outputAsset></taskBody>"}`
 	var batch strings.Builder

@@ -434,6 +434,39 @@ func TestJobTemplate(t *testing.T) {
 	}
 }
 
+// A notification endpoint is refused by name, and shows its secrets to nobody
+// or to who may make one.
+func TestNotificationEndPoint(t *testing.T) {
+	w := openWorld(t)
+	_, id := create(t, w.Server, "NotificationEndPoints", `{"Name":"hook","EndPointType":3,"EndPointAddress":"https://example.org/in?code=x"}`)
+	path := key("NotificationEndPoints", id)
+	for role, want := range map[string]string{"Contributor": "https://example.org/in?code=x", "Reader": "https://example.org/in"} {
+		if _, _, e := ask(t, w.Server, role, "GET", path, ""); e["EndPointAddress"] != want || e["EncryptedEndPointCredential"] != nil {
+			t.Errorf("%s sees %v", role, e)
+		}
+	}
+	for body, says := range map[string]string{
+		`{"Name":"q","EndPointType":1,"EndPointAddress":"jobqueue"}`:                                                                        "no storage queues",
+		`{"Name":"h","EndPointType":3,"EndPointAddress":"jobqueue"}`:                                                                        "http or https URL",
+		`{"Name":"h","EndPointType":2,"EndPointAddress":"https://example.org"}`:                                                             "EndPointType",
+		`{"Name":"h","EndPointType":3,"EndPointAddress":"https://example.org","CredentialType":1}`:                                          "CredentialType 1",
+		`{"Name":"h","EndPointType":3,"EndPointAddress":"https://example.org","CredentialType":1,"EncryptedEndPointCredential":"bm9uZQ=="}`: "RSA-OAEP",
+	} {
+		if code, _, v := ask(t, w.Server, "Contributor", "POST", "NotificationEndPoints", body); code != 400 || !strings.Contains(fmt.Sprint(v), says) {
+			t.Errorf("%s: %d %v, want %q", body, code, v, says)
+		}
+	}
+	if code, _, v := ask(t, w.Server, "Contributor", "MERGE", path, `{"Name":"new"}`); code != 204 {
+		t.Errorf("%d %v", code, v)
+	}
+	if got := names(t, w.Server, "NotificationEndPoints?$filter=EndPointType%20eq%203", "Name"); got != "new" {
+		t.Errorf("names %q", got)
+	}
+	if code, _, _ := ask(t, w.Server, "Contributor", "DELETE", strings.Replace(path, "nepid", "ncid", 1), ""); code != 204 {
+		t.Errorf("deleting by the documented spelling of the id: %d", code)
+	}
+}
+
 // One truth: a job of either API is seen, canceled and deleted through the
 // other.
 func TestJobsOfBothAPIs(t *testing.T) {

@@ -48,10 +48,8 @@ func (notificationEndpoints) Create(ctx context.Context, in *odata.Insert) (*oda
 	credential, _ := v["CredentialType"].(int64)
 	e.CredentialType = int(credential)
 	e.ProtectionKey, _ = v["ProtectionKeyId"].(string)
-	if wrapped, _ := v["EncryptedEndPointCredential"].(string); wrapped != "" {
-		return nil, odata.BadRequest("This server cannot take the signing key of a notification endpoint (EncryptedEndPointCredential) yet.")
-	}
-	made, err := of(ctx).CreateNotificationEndpoint(ctx, e)
+	wrapped, _ := v["EncryptedEndPointCredential"].(string)
+	made, err := of(ctx).CreateNotificationEndpoint(ctx, e, wrapped)
 	if err != nil {
 		return nil, err
 	}
