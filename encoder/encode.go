@@ -19,6 +19,7 @@ type Source struct {
 	Name   string // as the user knows it: the file's name in the asset, or the last part of a URL
 	URI    string // where it came from, without query; for the metadata file
 	Path   string // where it is now
+	Asset  string // guid of the input asset, empty of a URL
 	Set    string // name of the server manifest that names it, if it was found by one
 	Info   *ffmpeg.Info
 	Secret bool // its asset is storage encrypted: nothing of it may lie outside of the scratch folder
@@ -87,6 +88,11 @@ func EncodeChunks(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []So
 	parts, err := inspect(plan, srcs, tmp)
 	if err != nil {
 		return nil, err
+	}
+	if plan.Report && plan.Video != nil && plan.Video.Rungs != nil {
+		if err := plan.compare(ctx, tools, inputs, parts, tmp); err != nil {
+			return nil, serviceError(err)
+		}
 	}
 	taken := plan.namer()
 	stills, err := plan.stills(srcs[0], tmp, workDir, taken)
@@ -182,8 +188,9 @@ type part struct {
 	copy      *Copy
 	path      string
 	index     *mp4.Index
-	bitrate   int64 // bit/s reached
-	uses      int   // files that it is still wanted for
+	bitrate   int64     // bit/s reached
+	likeness  *likeness // nil: not measured
+	uses      int       // files that it is still wanted for
 }
 
 func (t *part) track() *mp4.Track { return t.index.Tracks[0] }

@@ -141,7 +141,11 @@ func check(t *testing.T, files []OutputFile, plan *Plan, dir string) (map[string
 	if last := names[len(names)-1]; last != plan.Basename+".ism" {
 		t.Errorf("the last output is %s, not the server manifest", last)
 	}
-	for _, suffix := range []string{".ismc", "_manifest.json", "_metadata.json"} {
+	kind := ".json"
+	if plan.v2 {
+		kind = ".xml"
+	}
+	for _, suffix := range []string{".ismc", "_manifest" + kind, "_metadata" + kind} {
 		if !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, suffix) }) {
 			t.Errorf("no %s among %v", suffix, names)
 		}

@@ -153,7 +153,7 @@ func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, leaf am
 				}
 				n++
 			}
-			one.Set = set
+			one.Set, one.Asset = set, in.ID
 			files = append(files, one)
 		}
 		return files, nil

@@ -301,6 +301,20 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%d frames can be decoded", n)
 	}
 
+	path = film(t, "1", "160x90", "24000/1001")
+	out, _, err = run(`{"codecs":[{"#H264Video","layers":[{"bitrate":2000000,"width":"160","height":"90"},{"bitrate":20000,"width":"160","height":"90"}]}],"experimentalOptions":{"openams.qualityReport":"true"},"formats":[{"#Mp4Format","filenamePattern":"out-{Bitrate}{Extension}"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc outputAsset
+	if err := json.Unmarshal(read(t, filepath.Join(filepath.Dir(out), "film_manifest.json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	good, bad := doc.AssetFile[0].VideoTracks[0], doc.AssetFile[1].VideoTracks[0]
+	if good.SSIMMean < 0.98 || good.SSIMMinimum > good.SSIMMean || bad.SSIMMean > good.SSIMMean-0.02 || bad.SSIMMinimum <= 0 {
+		t.Errorf("quality of 2 Mbit/s: %v, %v; of 20 kbit/s: %v, %v", good.SSIMMean, good.SSIMMinimum, bad.SSIMMean, bad.SSIMMinimum)
+	}
+
 	path = clip(t, "quiet.mp4", "-f", "lavfi", "-i", "sine=frequency=1000:sample_rate=48000:duration=4", "-af", "volume=-30dB", "-ac", "2", "-c:a", "aac")
 	out, _, err = run(`{"codecs":[{"#AacAudio"}],"experimentalOptions":{"openams.loudness":"true"},` + plainMP4 + `}`)
 	if err != nil {

@@ -47,8 +47,11 @@ type outputVideo struct {
 	Bitrate                       int64 // bit/s reached
 	TargetBitrate                 int64
 
-	// RequestedCodec is what could not be made: ours, no part of AMS's schema.
-	RequestedCodec string `json:",omitempty"`
+	// Ours, no part of AMS's schema: what could not be made, and how much the
+	// frames look like the source's, if that was asked for.
+	RequestedCodec string  `json:",omitempty"`
+	SSIMMean       float64 `json:",omitempty"`
+	SSIMMinimum    float64 `json:",omitempty"`
 }
 
 type outputAudio struct {
@@ -65,8 +68,8 @@ type outputAudio struct {
 	RequestedProfile string `json:",omitempty"`
 }
 
-// outputMetadata is {Basename}_manifest.json.
-func outputMetadata(plan *Plan, srcs []Source, all []*made) []byte {
+// outputMetadata is what {Basename}_manifest.json tells.
+func outputMetadata(plan *Plan, srcs []Source, all []*made) outputAsset {
 	var doc outputAsset
 	for _, m := range all {
 		f := outputAssetFile{Name: m.name, Size: m.size()}
@@ -107,6 +110,9 @@ func outputMetadata(plan *Plan, srcs []Source, all []*made) []byte {
 					v.TargetBitrate, v.RequestedCodec = int64(p.rung.Bitrate), p.rung.Asked
 				}
 				v.Profile, v.Level = profile(t)
+				if l := p.likeness; l != nil {
+					v.SSIMMean, v.SSIMMinimum = math.Round(l.mean*1e5)/1e5, math.Round(l.least*1e5)/1e5
+				}
 				f.VideoTracks = append(f.VideoTracks, v)
 			case mp4.Audio:
 				a := outputAudio{
@@ -125,7 +131,7 @@ func outputMetadata(plan *Plan, srcs []Source, all []*made) []byte {
 		f.Duration = isoDuration(length)
 		doc.AssetFile = append(doc.AssetFile, f)
 	}
-	return encodeJSON(doc)
+	return doc
 }
 
 // size is that of the file, bytes.
@@ -230,14 +236,18 @@ type inputAudio struct {
 	BitsPerSample int
 }
 
-// inputMetadata is {GUID}_metadata.json: what ffprobe says of the source under
-// AMS's names.
-func inputMetadata(srcs []Source) []byte {
+// inputMetadata is what {GUID}_metadata.json tells: what ffprobe says of the
+// sources under AMS's names.
+func inputMetadata(srcs []Source) inputAsset {
 	var doc inputAsset
+	seen := map[string]bool{}
 	for _, src := range srcs {
-		doc.AssetFile = append(doc.AssetFile, inputFile(src))
+		if !seen[src.Path] { // parts of one file may be read one by one
+			seen[src.Path] = true
+			doc.AssetFile = append(doc.AssetFile, inputFile(src))
+		}
 	}
-	return encodeJSON(doc)
+	return doc
 }
 
 func inputFile(src Source) inputAssetFile {

@@ -120,7 +120,7 @@ func TestNamedEncode(t *testing.T) {
 			if plan.Files != nil {
 				check(t, files, plan, dir)
 			}
-			if strings.HasPrefix(tt.preset, "VC1") && !bytes.Contains(read(t, filepath.Join(dir, "film_manifest.json")), []byte(`"RequestedCodec": "VC1"`)) {
+			if strings.HasPrefix(tt.preset, "VC1") && !bytes.Contains(read(t, filepath.Join(dir, "film_manifest.xml")), []byte(`RequestedCodec="VC1"`)) {
 				t.Error("the metadata does not tell that VC-1 was asked for")
 			}
 		})

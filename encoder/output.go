@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ import (
 type namer map[string]bool
 
 func (p *Plan) namer() namer {
-	return namer{p.Basename + ".ism": true, p.Basename + ".ismc": true, p.Basename + "_manifest.json": true}
+	return namer{p.Basename + ".ism": true, p.Basename + ".ismc": true, p.Basename + "_manifest.json": true, p.Basename + "_manifest.xml": true}
 }
 
 // take returns stem + ext, or with a number in between if that is taken.
@@ -226,12 +227,17 @@ func describe(plan *Plan, srcs []Source, all []*made, stills []OutputFile, dir s
 		add(indexName(m.name), "application/octet-stream")
 		indexes[m.name] = m.index
 	}
+	made, read := outputMetadata(plan, srcs, all), inputMetadata(srcs)
+	name, kind, manifestBody, metadataBody := uuid.NewString(), ".json", encodeJSON(made), encodeJSON(read)
+	if plan.v2 {
+		name, kind, manifestBody, metadataBody = cmp.Or(srcs[0].Asset, name), ".xml", outputMetadataXML(made, all), inputMetadataXML(read)
+	}
 	if len(all) > 0 {
-		if err := write(plan.Basename+"_manifest.json", "application/json", outputMetadata(plan, srcs, all)); err != nil {
+		if err := write(plan.Basename+"_manifest"+kind, "application/"+kind[1:], manifestBody); err != nil {
 			return nil, err
 		}
 	}
-	if err := write(uuid.NewString()+"_metadata.json", "application/json", inputMetadata(srcs)); err != nil {
+	if err := write(name+"_metadata"+kind, "application/"+kind[1:], metadataBody); err != nil {
 		return nil, err
 	}
 	if len(indexes) == 0 {

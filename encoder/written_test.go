@@ -155,6 +155,15 @@ func TestWrittenEncode(t *testing.T) {
 			if len(got) < len(tt.want) || !slices.Equal(got[:len(tt.want)], tt.want) {
 				t.Errorf("outputs\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
+			if tt.name == "silence" {
+				b := string(read(t, filepath.Join(dir, "silent_manifest.xml")))
+				for _, want := range []string{`xmlns="http://schemas.microsoft.com/windowsazure/mediaservices/2013/05/mediaencoder/metadata"`,
+					`Name="silent_160x90_200_128.mp4"`, `FourCC="AVC1"`, `TargetBitrate="200"`, `<AudioTrack Id="1" Codec="AacLc" Channels="2" SamplingRate="48000"`, `<Source Name="silent.mp4">`} {
+					if !strings.Contains(b, want) {
+						t.Errorf("no %s in %s", want, b)
+					}
+				}
+			}
 			if tt.name == "stitched" {
 				c := shades(t, filepath.Join(dir, "film_H264_300kbps_DDP_fra_ch2_128kbps.mp4"), "30:14:15:13")
 				if len(c) != 50 || name(c[5]) == "white" || name(c[15]) != "white" || name(c[24]) != "white" || name(c[30]) != "red" {
