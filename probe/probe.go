@@ -191,7 +191,6 @@ type stream struct {
 
 	init   *initSegment // the one that counts now
 	marks  []mark
-	shape  string // of the media, as codecs spell it
 	failed bool
 }
 
