@@ -3,13 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	media "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/mediaservices/armmediaservices/v3"
 )
 
 func TestMainJobWithJavaScriptSDK(t *testing.T) {
@@ -65,75 +62,5 @@ func TestMainJobWithAzureCLI(t *testing.T) {
 		if line = strings.TrimSpace(line); strings.Contains(line, "format=") {
 			packets(t, s.StreamingEndpoint+line)
 		}
-	}
-}
-
-// TestPlayersInBrowser plays each published form with the players that people
-// use, seeks, and looks for a picture. OPENAMS_TEST_SCREENSHOTS keeps the
-// screenshots in a folder.
-func TestPlayersInBrowser(t *testing.T) {
-	t.Parallel()
-	s := start(t, "")
-	c := newSDK(t, s, s.ClientID, s.ClientSecret)
-	c.createAsset(t, "in")
-	c.createAsset(t, "out")
-	c.upload(t, "in", clip(t, "players.mp4"))
-	c.createTransform(t, "abr", media.EncoderNamedPresetAdaptiveStreaming)
-	c.submit(t, "abr", "j", "in", "out")
-	if job := c.await(t, "abr", "j", 3*time.Minute); *job.Properties.State != media.JobStateFinished {
-		t.Fatalf("job ended %s", *job.Properties.State)
-	}
-	paths := c.publish(t, "l", "out", "Predefined_ClearStreamingOnly")
-	shots := os.Getenv("OPENAMS_TEST_SCREENSHOTS")
-	if shots == "" {
-		shots = t.TempDir()
-	}
-	find := func(protocol, format string) string {
-		for _, p := range paths[protocol] {
-			if strings.Contains(p, format) {
-				return s.StreamingEndpoint + p
-			}
-		}
-		t.Fatalf("no %s path with %q among %q", protocol, format, paths[protocol])
-		return ""
-	}
-	for _, tt := range []struct{ player, protocol, format string }{
-		{"hls.js", "Hls", "m3u8-aapl"},
-		{"hls.js", "Hls", "m3u8-cmaf"},
-		{"shaka", "Hls", "m3u8-cmaf"},
-		{"shaka", "Hls", "m3u8-aapl"},
-		{"shaka", "Dash", "mpd-time-csf"},
-		{"shaka", "Dash", "mpd-time-cmaf"},
-		{"dash.js", "Dash", "mpd-time-csf"},
-		{"dash.js", "Dash", "mpd-time-cmaf"},
-		{"dash.js", "SmoothStreaming", "anifest"},
-	} {
-		t.Run(tt.player+" "+tt.format, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-			defer cancel()
-			shot := filepath.Join(shots, strings.ReplaceAll(tt.player+"-"+tt.format, ".", "")+".png")
-			out := run(t, ctx, s.env(), "node", "js/play.mjs", tt.player, find(tt.protocol, tt.format), shot)
-			var got struct {
-				CurrentTime, SeekTo, Duration float64
-				Width, Height, Colours        int
-				Errors                        []string
-			}
-			if err := json.Unmarshal([]byte(out), &got); err != nil {
-				t.Fatalf("%v in %s", err, out)
-			}
-			t.Logf("%s", out)
-			if len(got.Errors) > 0 {
-				t.Errorf("the player complained: %q", got.Errors)
-			}
-			if got.CurrentTime <= got.SeekTo || got.SeekTo < 8 {
-				t.Errorf("stood at %.2f s after seeking to %.2f", got.CurrentTime, got.SeekTo)
-			}
-			if got.Duration < 13.5 || got.Duration > 14.5 {
-				t.Errorf("the player thinks that 14 s last %.2f s", got.Duration)
-			}
-			if got.Height == 0 || got.Colours < 20 {
-				t.Errorf("no picture: %dx%d, %d colours", got.Width, got.Height, got.Colours)
-			}
-		})
 	}
 }

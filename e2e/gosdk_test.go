@@ -34,6 +34,7 @@ type sdk struct {
 	jobs       *media.JobsClient
 	locators   *media.StreamingLocatorsClient
 	endpoints  *media.StreamingEndpointsClient
+	tracks     *media.TracksClient
 }
 
 func newSDK(t testing.TB, s *server, clientID, secret string) *sdk {
@@ -56,12 +57,13 @@ func newSDK(t testing.TB, s *server, clientID, secret string) *sdk {
 	}
 	armOptions := &arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true}
 	c := &sdk{server: s}
-	var errs [5]error
+	var errs [6]error
 	c.assets, errs[0] = media.NewAssetsClient(s.SubscriptionID, cred, armOptions)
 	c.transforms, errs[1] = media.NewTransformsClient(s.SubscriptionID, cred, armOptions)
 	c.jobs, errs[2] = media.NewJobsClient(s.SubscriptionID, cred, armOptions)
 	c.locators, errs[3] = media.NewStreamingLocatorsClient(s.SubscriptionID, cred, armOptions)
 	c.endpoints, errs[4] = media.NewStreamingEndpointsClient(s.SubscriptionID, cred, armOptions)
+	c.tracks, errs[5] = media.NewTracksClient(s.SubscriptionID, cred, armOptions)
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,23 @@ type film struct {
 	scheme  map[string]string // key ids by encryption scheme
 }
 
+// protectedFilm publishes a film that the encoder has made.
 func protectedFilm(t *testing.T) *film {
+	return publishProtected(t, false, func(c *sdk) {
+		c.createAsset(t, "in")
+		c.createAsset(t, "out")
+		c.upload(t, "in", clip(t, "film.mp4"))
+		c.createTransform(t, "abr", media.EncoderNamedPresetAdaptiveStreaming)
+		c.submit(t, "abr", "j", "in", "out")
+		if job := c.await(t, "abr", "j", 3*time.Minute); *job.Properties.State != media.JobStateFinished {
+			t.Fatalf("job ended %s", *job.Properties.State)
+		}
+	})
+}
+
+// publishProtected publishes the asset "out", which fill makes, under all
+// encryptions; cenc for HLS only if asked for.
+func publishProtected(t *testing.T, hlsCENC bool, fill func(*sdk)) *film {
 	t.Helper()
 	s := start(t, "")
 	if status, _ := s.get(t, s.KeyDeliveryEndpoint+"/?kid=00000000-0000-0000-0000-000000000001"); status != http.StatusNotFound {
@@ -87,14 +103,7 @@ func protectedFilm(t *testing.T) *film {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	c.createAsset(t, "in")
-	c.createAsset(t, "out")
-	c.upload(t, "in", clip(t, "film.mp4"))
-	c.createTransform(t, "abr", media.EncoderNamedPresetAdaptiveStreaming)
-	c.submit(t, "abr", "j", "in", "out")
-	if job := c.await(t, "abr", "j", 3*time.Minute); *job.Properties.State != media.JobStateFinished {
-		t.Fatalf("job ended %s", *job.Properties.State)
-	}
+	fill(c)
 	_, err = keyPolicies.CreateOrUpdate(ctx, s.ResourceGroup, s.AccountName, "viewers", media.ContentKeyPolicy{Properties: &media.ContentKeyPolicyProperties{
 		Options: []*media.ContentKeyPolicyOption{{
 			Configuration: &media.ContentKeyPolicyClearKeyConfiguration{ODataType: to.Ptr("#Microsoft.Media.ContentKeyPolicyClearKeyConfiguration")},
@@ -115,7 +124,7 @@ func protectedFilm(t *testing.T) *film {
 	}
 	_, err = policies.Create(ctx, s.ResourceGroup, s.AccountName, "everything", media.StreamingPolicy{Properties: &media.StreamingPolicyProperties{
 		EnvelopeEncryption:   &media.EnvelopeEncryption{EnabledProtocols: on(true, true, true)},
-		CommonEncryptionCenc: &media.CommonEncryptionCenc{EnabledProtocols: on(true, false, true), ContentKeys: &media.StreamingPolicyContentKeys{DefaultKey: &media.DefaultKey{Label: to.Ptr("cenc")}}},
+		CommonEncryptionCenc: &media.CommonEncryptionCenc{EnabledProtocols: on(true, hlsCENC, true), ContentKeys: &media.StreamingPolicyContentKeys{DefaultKey: &media.DefaultKey{Label: to.Ptr("cenc")}}},
 		CommonEncryptionCbcs: &media.CommonEncryptionCbcs{EnabledProtocols: on(true, true, false), ContentKeys: &media.StreamingPolicyContentKeys{DefaultKey: &media.DefaultKey{Label: to.Ptr("cbcs")}}},
 	}}, nil)
 	if err != nil {

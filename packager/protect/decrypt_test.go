@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -214,15 +215,33 @@ func write(t *testing.T, name string, parts [][]byte) string {
 	return path
 }
 
+// shakaPackager is OPENAMS_SHAKA_PACKAGER, that of the path, or the one that the
+// JavaScript clients of the end-to-end tests bring along.
+func shakaPackager(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("OPENAMS_SHAKA_PACKAGER"); path != "" {
+		return path
+	}
+	if path, err := exec.LookPath("shaka-packager"); err == nil {
+		return path
+	}
+	arch := map[string]string{"amd64": "x64"}[runtime.GOARCH]
+	if arch == "" {
+		arch = runtime.GOARCH
+	}
+	path, err := filepath.Abs("../../e2e/js/node_modules/shaka-packager/bin/packager-" + runtime.GOOS + "-" + arch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("no shaka-packager in the path nor in e2e/js (npm ci), and OPENAMS_SHAKA_PACKAGER is not set")
+	}
+	return path
+}
+
 // TestShakaPackager decrypts with shaka-packager, where there is one.
 func TestShakaPackager(t *testing.T) {
-	tool, err := exec.LookPath("shaka-packager")
-	if path := os.Getenv("OPENAMS_SHAKA_PACKAGER"); path != "" {
-		tool, err = path, nil
-	}
-	if err != nil {
-		t.Skip("no shaka-packager in the path, and OPENAMS_SHAKA_PACKAGER is not set")
-	}
+	tool := shakaPackager(t)
 	each(t, func(t *testing.T, scheme protect.Scheme, r *packager.Rendition, clear, encrypted [][]byte) {
 		if string(encrypted[1][4:8]) == "moof" {
 			t.Skip("shaka-packager does not read Smooth fragments")

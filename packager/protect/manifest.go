@@ -130,6 +130,11 @@ func (p *Protection) PlaylistKeys(r *packager.Rendition) string {
 	if p.Systems.ClearKey != nil {
 		// The id itself: hls.js makes the licence request from it.
 		line("org.w3.clearkey", "data:text/plain;base64,"+encode(key.id[:]), "")
+		// Shaka knows ClearKey in HLS by this line alone. hls.js takes it for
+		// its own decryptor, which has no SAMPLE-AES: it must not be there.
+		if url := p.keyURL(key); url != "" && p.Scheme != CBCS {
+			line("identity", url, fmt.Sprintf(",KEYID=0x%X", key.id[:]))
+		}
 	}
 	return b.String()
 }
