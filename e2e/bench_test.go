@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,7 +35,7 @@ import (
 // roundTime how long one turn lasts.
 const (
 	rounds    = 3
-	roundTime = 4 * time.Second
+	roundTime = 3 * time.Second
 )
 
 // A load is what wrk measured of one server, the CPU it used included.
@@ -149,9 +151,9 @@ func ladderClip(b *testing.B) string {
 		"-c:v", "libx264", "-preset", "veryfast", "-b:v", "4M", "-pix_fmt", "yuv420p", "-c:a", "aac")
 }
 
-// published encodes a ladder and returns a started server, the base URL of
-// the manifest and its paths.
-func published(b *testing.B) (*server, map[string][]string) {
+// published encodes a ladder and returns a started server, the paths of the asset
+// in the clear, and the asset under every encryption.
+func published(b *testing.B) (*server, map[string][]string, *film) {
 	b.Helper()
 	b.Setenv("GOMAXPROCS", "1")
 	s := start(b, "")
@@ -165,9 +167,10 @@ func published(b *testing.B) (*server, map[string][]string) {
 		b.Fatalf("job ended %s", *job.Properties.State)
 	}
 	paths := c.publish(b, "l", "out", "Predefined_DownloadAndClearStreaming")
+	protected := protect(b, s, c, "out", false)
 	// On one core, away from wrk.
 	run(b, context.Background(), os.Environ(), "taskset", "-a", "-p", "-c", "0", fmt.Sprint(s.cmd.Process.Pid))
-	return s, paths
+	return s, paths, protected
 }
 
 // smoothSegments lists all fragment URLs of one kind from a Smooth manifest,
@@ -212,10 +215,30 @@ func smoothSegments(b *testing.B, s *server, manifest, kind string) (names []str
 	return names
 }
 
+// segmentRows are the kinds of segments that BenchmarkSegments measures.
+var segmentRows = []struct{ name, kind, format, encryption string }{
+	{"dash-video", "video", "mpd-time-cmaf", ""},
+	{"hls-cmaf-video", "video", "m3u8-cmaf", ""},
+	{"smooth-video", "video", "", ""},
+	{"hls-ts-video", "video", "m3u8-aapl", ""},
+	{"hls-ts-muxed", "video", "m3u8-aapl-v3", ""},
+	{"dash-video-cenc", "video", "mpd-time-cmaf", "cenc"},
+	{"hls-cmaf-video-cbcs", "video", "m3u8-cmaf", "cbcs-aapl"},
+	{"smooth-video-piff", "video", "", "piff"},
+	{"hls-ts-video-aes128", "video", "m3u8-aapl", "cbc"},
+	{"dash-audio", "audio", "mpd-time-cmaf", ""},
+	{"hls-cmaf-audio", "audio", "m3u8-cmaf", ""},
+	{"smooth-audio", "audio", "", ""},
+	{"hls-ts-audio", "audio", "m3u8-aapl", ""},
+	{"dash-audio-cenc", "audio", "mpd-time-cmaf", "cenc"},
+	{"hls-cmaf-audio-cbcs", "audio", "m3u8-cmaf", "cbcs-aapl"},
+	{"hls-ts-audio-aes128", "audio", "m3u8-aapl", "cbc"},
+}
+
 // BenchmarkSegments compares the server with nginx serving byte copies of the
 // same segments, in turn, on one core.
 func BenchmarkSegments(b *testing.B) {
-	s, paths := published(b)
+	s, paths, protected := published(b)
 	manifest := s.StreamingEndpoint + paths["SmoothStreaming"][0]
 	base := manifest[:strings.LastIndex(manifest, "/")+1]
 	root := b.TempDir()
@@ -223,28 +246,28 @@ func BenchmarkSegments(b *testing.B) {
 		b.Fatal(err)
 	}
 	peer, peerPID := nginx(b, root)
-	for _, tt := range []struct{ name, kind, format string }{
-		{"dash-video", "video", "mpd-time-cmaf"},
-		{"hls-cmaf-video", "video", "m3u8-cmaf"},
-		{"smooth-video", "video", ""},
-		{"dash-audio", "audio", "mpd-time-cmaf"},
-		{"hls-ts-video", "video", "m3u8-aapl"},
-	} {
+	for _, tt := range segmentRows {
 		b.Run(tt.name, func(b *testing.B) {
+			at := base
+			if tt.encryption != "" {
+				at = protected.ism + "/"
+			}
 			var ours, theirs []string
 			for i, name := range smoothSegments(b, s, manifest, tt.kind) {
-				if tt.format != "" {
-					name = strings.TrimSuffix(name, ")") + ",format=" + tt.format + ")"
+				for key, value := range map[string]string{"format": tt.format, "encryption": tt.encryption} {
+					if value != "" {
+						name = strings.TrimSuffix(name, ")") + "," + key + "=" + value + ")"
+					}
 				}
-				status, body := s.get(b, base+name)
+				status, body := s.get(b, at+name)
 				if status != http.StatusOK {
-					b.Fatalf("%s: %d", base+name, status)
+					b.Fatalf("%s: %d %.300s", at+name, status, body)
 				}
 				file := fmt.Sprintf("%s-%d.m4s", tt.name, i)
 				if err := os.WriteFile(filepath.Join(root, file), body, 0o644); err != nil {
 					b.Fatal(err)
 				}
-				ours, theirs = append(ours, base+name), append(theirs, peer+"/"+file)
+				ours, theirs = append(ours, at+name), append(theirs, peer+"/"+file)
 			}
 			for b.Loop() {
 				var us, them []load
@@ -263,16 +286,78 @@ func BenchmarkSegments(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
-	b.Run("manifest", func(b *testing.B) {
-		for b.Loop() {
-			var us []load
-			for range rounds {
-				us = append(us, wrk(b, s.cmd.Process.Pid, []string{s.StreamingEndpoint + paths["Dash"][0], s.StreamingEndpoint + paths["Hls"][0]}))
+	for name, urls := range map[string][]string{
+		"manifest":           {s.StreamingEndpoint + paths["Dash"][0], s.StreamingEndpoint + paths["Hls"][0]},
+		"manifest-protected": {protected.ism + "/manifest(format=mpd-time-csf,encryption=cenc)", protected.ism + "/manifest(format=m3u8-cmaf,encryption=cbcs-aapl)"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				var us []load
+				for range rounds {
+					us = append(us, wrk(b, s.cmd.Process.Pid, urls))
+				}
+				median(b, "openams", us)
 			}
-			median(b, "openams", us)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	b.Run("idle-clients", func(b *testing.B) {
+		for b.Loop() {
+			idleClients(b, s, s.StreamingEndpoint+paths["Dash"][0])
 		}
 		b.ReportMetric(0, "ns/op")
 	})
+}
+
+// idleClients opens 5,000 connections that each asked once and stay open, and
+// reports the memory of the server before and then.
+func idleClients(b *testing.B, s *server, link string) {
+	b.Helper()
+	const clients = 5000
+	u, err := url.Parse(link)
+	if err != nil {
+		b.Fatal(err)
+	}
+	before := residentMiB(b, s.cmd.Process.Pid)
+	conns := make([]net.Conn, 0, clients)
+	defer func() {
+		for _, c := range conns {
+			c.Close()
+		}
+	}()
+	buf := make([]byte, 64<<10)
+	for range clients {
+		c, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			b.Fatal(err)
+		}
+		conns = append(conns, c)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", u.RequestURI(), u.Host)
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{res.Body}, buf); err != nil || res.StatusCode != http.StatusOK {
+			b.Fatalf("%s %v", res.Status, err)
+		}
+	}
+	b.ReportMetric(before, "MiB-before")
+	b.ReportMetric(residentMiB(b, s.cmd.Process.Pid), "MiB-with-5000-idle")
+}
+
+// residentMiB is the memory that a process holds.
+func residentMiB(b *testing.B, pid int) float64 {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(data)
+	if m == nil {
+		b.Fatal("no VmRSS")
+	}
+	kb, _ := strconv.ParseFloat(string(m[1]), 64)
+	return kb / 1024
 }
 
 // BenchmarkAPI measures management calls over TLS with bearer tokens from 8

@@ -80,6 +80,15 @@ func publishProtected(t *testing.T, hlsCENC bool, fill func(*sdk)) *film {
 		t.Fatalf("key delivery answers %d", status)
 	}
 	c := newSDK(t, s, s.ClientID, s.ClientSecret)
+	fill(c)
+	return protect(t, s, c, "out", hlsCENC)
+}
+
+// protect publishes an asset under every encryption, cenc for HLS only if asked
+// for, with keys for who has a token.
+func protect(t testing.TB, s *server, c *sdk, asset string, hlsCENC bool) *film {
+	t.Helper()
+	ctx := t.Context()
 	options := policy.ClientOptions{
 		Cloud: cloud.Configuration{
 			ActiveDirectoryAuthorityHost: s.Authority,
@@ -102,8 +111,6 @@ func publishProtected(t *testing.T, hlsCENC bool, fill func(*sdk)) *film {
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	ctx := t.Context()
-	fill(c)
 	_, err = keyPolicies.CreateOrUpdate(ctx, s.ResourceGroup, s.AccountName, "viewers", media.ContentKeyPolicy{Properties: &media.ContentKeyPolicyProperties{
 		Options: []*media.ContentKeyPolicyOption{{
 			Configuration: &media.ContentKeyPolicyClearKeyConfiguration{ODataType: to.Ptr("#Microsoft.Media.ContentKeyPolicyClearKeyConfiguration")},
@@ -130,14 +137,14 @@ func publishProtected(t *testing.T, hlsCENC bool, fill func(*sdk)) *film {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := c.locators.Create(ctx, s.ResourceGroup, s.AccountName, "l", media.StreamingLocator{Properties: &media.StreamingLocatorProperties{
-		AssetName: to.Ptr("out"), StreamingPolicyName: to.Ptr("everything"), DefaultContentKeyPolicyName: to.Ptr("viewers"),
+	l, err := c.locators.Create(ctx, s.ResourceGroup, s.AccountName, "protected", media.StreamingLocator{Properties: &media.StreamingLocatorProperties{
+		AssetName: to.Ptr(asset), StreamingPolicyName: to.Ptr("everything"), DefaultContentKeyPolicyName: to.Ptr("viewers"),
 	}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &film{sdk: c, locator: *l.Properties.StreamingLocatorID, keys: map[string][]byte{}, scheme: map[string]string{}}
-	keys, err := c.locators.ListContentKeys(ctx, s.ResourceGroup, s.AccountName, "l", nil)
+	keys, err := c.locators.ListContentKeys(ctx, s.ResourceGroup, s.AccountName, "protected", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +159,7 @@ func publishProtected(t *testing.T, hlsCENC bool, fill func(*sdk)) *film {
 	if len(f.scheme) != 3 {
 		t.Fatalf("the locator has keys for %v", f.scheme)
 	}
-	for _, name := range c.blobs(t, "out") {
+	for _, name := range c.blobs(t, asset) {
 		if strings.HasSuffix(name, ".ism") {
 			f.ism = s.StreamingEndpoint + "/" + f.locator + "/" + name
 		}
