@@ -263,11 +263,14 @@ func (a *Account) newTaskJob(ctx context.Context, r TaskJobRequest, needs [][]in
 	}
 	job.Name = job.ID
 	for i, t := range r.Tasks {
-		preset, err := a.taskPreset(ctx, t)
+		preset, err := a.taskPreset(ctx, t.Spec, len(t.Inputs), len(t.Outputs))
 		if err != nil {
 			return nil, about(err, "Tasks", "Task %d: %s", i, err)
 		}
 		spec := t.Spec
+		if spec.Has(ams.ProtectedConfiguration) {
+			preset.Body = nil // TaskPreset decrypts it again: it is not to lie in a record or a log
+		}
 		job.Tasks = append(job.Tasks, ams.Task{
 			ID: uuid.NewString(), Index: i, Label: fmt.Sprintf("%s_%d", preset.Type, i), Preset: preset, Spec: &spec,
 			OnError: ams.StopProcessingJob, Rank: t.Priority, Priority: nearest(t.Priority), State: ams.Queued,
@@ -288,20 +291,30 @@ func nearest(number int) ams.Priority {
 	return ams.Normal
 }
 
-// taskPreset is what the configuration of a task means to its processor.
-func (a *Account) taskPreset(ctx context.Context, t TaskRequest) (ams.Preset, error) {
-	p, ok := ams.ProcessorByID(t.Spec.Processor)
-	if !ok {
-		return ams.Preset{}, ams.Invalidf("MediaProcessorId", "there is no media processor '%s'.", t.Spec.Processor)
+// TaskPreset is the preset of a task in the clear, for who runs it. It is an
+// error if the content key of an encrypted configuration is gone.
+func (a *Account) TaskPreset(ctx context.Context, t *ams.Task) (ams.Preset, error) {
+	if t.Spec == nil || !t.Spec.Has(ams.ProtectedConfiguration) {
+		return t.Preset, nil
 	}
-	configuration, err := a.configuration(ctx, t.Spec)
+	return a.taskPreset(ctx, *t.Spec, len(t.Inputs), len(t.Outputs))
+}
+
+// taskPreset is what the configuration of a task with so many input and output
+// assets means to its processor.
+func (a *Account) taskPreset(ctx context.Context, s ams.TaskSpec, inputs, outputs int) (ams.Preset, error) {
+	p, ok := ams.ProcessorByID(s.Processor)
+	if !ok {
+		return ams.Preset{}, ams.Invalidf("MediaProcessorId", "there is no media processor '%s'.", s.Processor)
+	}
+	configuration, err := a.configuration(ctx, s)
 	if err != nil {
 		return ams.Preset{}, err
 	}
 	if a.s.TaskPreset == nil {
 		return ams.Preset{}, ams.Errorf(ams.Unsupported, "this server runs no tasks.")
 	}
-	return a.s.TaskPreset(p.Name, configuration, len(t.Inputs), len(t.Outputs))
+	return a.s.TaskPreset(p.Name, configuration, inputs, outputs)
 }
 
 // configuration is the configuration of a task in the clear. One that is

@@ -134,6 +134,9 @@ func TestStorageEncryption(t *testing.T) {
 		t.Fatal(err)
 	}
 	j := submit(true)
+	if body := string(j.Tasks[0].Preset.Body); body != "null" {
+		t.Errorf("the record of the task has the decrypted configuration: %s", body)
+	}
 	if j.State != ams.Finished {
 		t.Fatalf("%s: %+v %+v", j.State, j.Tasks[0].Error, j.Tasks[1].Error)
 	}

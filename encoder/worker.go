@@ -221,7 +221,19 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	}
 	defer os.RemoveAll(dir)
 
-	out, err := w.asset(ctx, job, task.Asset)
+	acc, err := w.c.Assets.ByID(ctx, job.Account)
+	if err != nil {
+		return nil, err
+	}
+	clear := *task
+	if clear.Preset, err = acc.TaskPreset(ctx, task); err != nil {
+		if ams.CodeOf(err) == ams.Internal {
+			return nil, err
+		}
+		return nil, jobErrorf(ams.ConfigurationUnsupported, "The task's configuration cannot be read any more: %s", err)
+	}
+	task = &clear
+	out, err := acc.Asset(ctx, task.Asset)
 	if err != nil {
 		if ams.CodeOf(err) == ams.NotFound {
 			return nil, jobErrorf(ams.UploadNotAccessible, "The output asset '%s' does not exist any more.", task.Asset)

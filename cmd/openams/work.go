@@ -54,7 +54,7 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 	defer events.Close()
 	queue := jobqueue.New(db, jobqueue.Config{})
 	defer queue.Close()
-	accounts := account.New(account.Config{Catalog: db, Blobs: blobs, Log: log})
+	accounts := account.New(account.Config{Catalog: db, Blobs: blobs, TaskPreset: encoder.TaskPreset, Log: log})
 	defer accounts.Close()
 	host, err := os.Hostname()
 	if err != nil {
