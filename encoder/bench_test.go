@@ -19,7 +19,9 @@ import (
 
 // BenchmarkEncode compares a whole encode, from probing to the last file of the
 // asset, with ffmpeg alone making the same rungs and the sound from one decode.
-// The two take turns. It reports both in seconds for each encode, and the ratio.
+// So does the same encode in chunks, two at a time. The three take turns. It reports
+// all in seconds for each encode, the ratios, and for chunks and ffmpeg the
+// bitrate and quality of all rungs together.
 func BenchmarkEncode(b *testing.B) {
 	tools, err := ffmpeg.Find("", "")
 	if err != nil {
@@ -40,7 +42,8 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var whole, bare cost
+	var whole, bare, chunked cost
+	var inChunks, plain []rated
 	for b.Loop() {
 		whole.add(b, func() error {
 			media, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
@@ -50,7 +53,25 @@ func BenchmarkEncode(b *testing.B) {
 			_, err = Encode(b.Context(), tools, plan, media, filepath.Join(b.TempDir(), "out"), nil)
 			return err
 		})
-		bare.add(b, func() error { return exec.Command(tools.FFmpeg, bareArgs(plan, path, b.TempDir())...).Run() })
+		dir := b.TempDir()
+		bare.add(b, func() error { return exec.Command(tools.FFmpeg, bareArgs(plan, path, dir)...).Run() })
+		var files []OutputFile
+		chunked.add(b, func() error {
+			media, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
+			if err != nil {
+				return err
+			}
+			files, err = EncodeChunks(b.Context(), tools, plan, media, Chunks{Lanes: 2}, filepath.Join(b.TempDir(), "out"), nil)
+			return err
+		})
+		if inChunks == nil {
+			inChunks = rate(b, tools, plan, path, files)
+			var alone []OutputFile
+			for i := range plan.Video.Rungs {
+				alone = append(alone, OutputFile{Path: filepath.Join(dir, fmt.Sprintf("%d.mp4", i))})
+			}
+			plain = rate(b, tools, plan, path, alone)
+		}
 	}
 	n := float64(b.N)
 	b.ReportMetric(whole.wall/n, "job-wall-s")
@@ -59,6 +80,11 @@ func BenchmarkEncode(b *testing.B) {
 	b.ReportMetric(whole.cpu/n, "job-cpu-s")
 	b.ReportMetric(bare.cpu/n, "ffmpeg-cpu-s")
 	b.ReportMetric(whole.cpu/bare.cpu, "cpu-ratio")
+	b.ReportMetric(chunked.wall/n, "chunks-wall-s")
+	b.ReportMetric(chunked.wall/(chunked.cpu/2), "chunks-wall-of-cpu/2")
+	b.ReportMetric(chunked.cpu/bare.cpu, "chunks-cpu-ratio")
+	b.ReportMetric(100*saving(plain, inChunks), "chunks-saved-%")
+	b.Logf("ffmpeg %v\nchunks %v", plain, inChunks)
 }
 
 // bareArgs is the ladder of a plan as one would type it.
