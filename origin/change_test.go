@@ -6,10 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -402,3 +408,101 @@ type brokenWriter struct{ h http.Header }
 func (w brokenWriter) Header() http.Header       { return w.h }
 func (w brokenWriter) WriteHeader(int)           {}
 func (w brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// leaving fails after some bytes, as a connection does whose client left while
+// its request has not been canceled yet.
+type leaving struct {
+	brokenWriter
+	left int
+}
+
+func (w *leaving) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
+	}
+	return len(p), nil
+}
+
+func (w *leaving) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.CopyN(io.Discard, r, int64(w.left))
+	if err == io.EOF {
+		return n, nil
+	}
+	return n, &net.OpError{Op: "readfrom", Net: "tcp", Err: os.NewSyscallError("sendfile", syscall.ECONNRESET)}
+}
+
+// Clients leave all the time: no log but one for debugging tells of it.
+func TestLeavingIsNoError(t *testing.T) {
+	var log lockedBuffer
+	s := newStage(t, func(c *Config) {
+		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	s.put("large.mp4", make([]byte, 64<<20))
+	for _, path := range append([]string{"film_360.mp4", "large.mp4"}, segments...) {
+		for _, proto := range []int{1, 2} {
+			r := httptest.NewRequestWithContext(t.Context(), "GET", s.at(path), nil)
+			r.ProtoMajor = proto
+			log.take()
+			if p := recovered(func() { s.handler.ServeHTTP(&leaving{brokenWriter{http.Header{}}, 100}, r) }); p != http.ErrAbortHandler {
+				t.Errorf("%s: ended with %v, not with a cut", path, p)
+			}
+			told(t, path, log.take())
+		}
+	}
+	// The same with a real connection, of which the kernel says why it broke.
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "GET /%s/large.mp4 HTTP/1.1\r\nHost: x\r\n\r\n", s.locator)
+	if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+	var line string
+	for deadline := time.Now().Add(10 * time.Second); line == "" && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		line = log.take()
+	}
+	told(t, "a connection", line)
+	// What fails on our side is still told.
+	broken := &answer{ResponseWriter: httptest.NewRecorder(), r: httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)}
+	s.handler.fail(broken, &fs.PathError{Op: "read", Path: "film", Err: syscall.EIO})
+	if got := log.take(); !strings.Contains(got, "level=ERROR") || broken.status != 500 {
+		t.Errorf("a broken disk gives %d and logs %q", broken.status, got)
+	}
+}
+
+// told fails unless log is one line of no importance.
+func told(t *testing.T, what, log string) {
+	t.Helper()
+	if !strings.Contains(log, "level=DEBUG") || strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN") {
+		t.Errorf("%s: the log says %q", what, log)
+	}
+}
+
+func recovered(f func()) (p any) {
+	defer func() { p = recover() }()
+	f()
+	return nil
+}
+
+// A lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// take empties the log.
+func (l *lockedBuffer) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.b.Reset()
+	return l.b.String()
+}

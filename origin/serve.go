@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/middleware"
@@ -185,6 +188,7 @@ type answer struct {
 	status   int
 	bytes    int64
 	code     packager.Code
+	lost     bool // the client went away, or takes no more
 }
 
 func (a *answer) WriteHeader(status int) {
@@ -195,13 +199,29 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) Write(p []byte) (int, error) {
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
+	a.lost = a.lost || err != nil
 	return n, err
 }
 
 func (a *answer) ReadFrom(r io.Reader) (int64, error) {
+	if a.r.ProtoMajor != 1 { // there is no sendfile, and Write knows whose the errors are
+		return io.Copy(struct{ io.Writer }{a}, r)
+	}
 	n, err := io.Copy(a.ResponseWriter, r)
 	a.bytes += n
+	a.lost = a.lost || disconnected(err)
 	return n, err
+}
+
+// disconnected reports whether a copy failed at the connection. It may as well
+// have failed at the file, whose errors have other causes.
+func disconnected(err error) bool {
+	for _, cause := range []error{syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT, net.ErrClosed, os.ErrDeadlineExceeded} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
@@ -210,7 +230,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // of a segment must not look like a whole one.
 func (h *Handler) fail(a *answer, err error) {
 	ctx := a.r.Context()
-	gone := aborted(ctx, err)
+	gone := a.lost || aborted(ctx, err)
 	var msg string
 	if e, ok := errors.AsType[*packager.Error](err); ok {
 		a.code, msg = e.Code, e.Msg
@@ -218,11 +238,13 @@ func (h *Handler) fail(a *answer, err error) {
 		a.code, msg = packager.InputFormatNotSupported, err.Error()
 	} else {
 		a.code, msg = StorageFailure, "the server failed; the request id is "+middleware.RequestID(ctx)
-		if !gone {
-			h.c.Log.LogAttrs(ctx, slog.LevelError, "origin: a request failed",
-				slog.String("path", a.r.URL.Path), slog.Any("err", err),
-				slog.String("request_id", middleware.RequestID(ctx)))
+		level, event := slog.LevelError, "origin: a request failed"
+		if gone {
+			level, event = slog.LevelDebug, "origin: a client went away"
 		}
+		h.c.Log.LogAttrs(ctx, level, event,
+			slog.String("path", a.r.URL.Path), slog.Any("err", err),
+			slog.String("request_id", middleware.RequestID(ctx)))
 	}
 	if a.status != 0 || gone {
 		panic(http.ErrAbortHandler)
