@@ -38,6 +38,7 @@ func BenchmarkRequests(b *testing.B) {
 		{"segment-audio-foreign", "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,format=m3u8-cmaf)", false, true, false},
 		{"segment-audio-foreign-packed", "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,format=m3u8-cmaf)", false, true, true},
 		{"segment-ts", "film.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-aapl)", false, false, false},
+		{"segment-ts-audio-kept", "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,format=m3u8-aapl)", false, false, false},
 		{"file", "film_360.mp4", false, false, false},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
@@ -74,13 +75,20 @@ func BenchmarkRequests(b *testing.B) {
 // BenchmarkProtected is BenchmarkRequests under encryption.
 func BenchmarkProtected(b *testing.B) {
 	segment := "film.ism/QualityLevels(600000)/Fragments(video=60000000,format=m3u8-cmaf"
+	sound := "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,format=m3u8-cmaf"
 	for _, bm := range []struct{ name, path string }{
 		{"manifest", "film.ism/manifest(format=mpd-time-csf,encryption=cenc)"},
 		{"manifest-token", "film.ism/manifest(format=mpd-time-csf,encryption=cenc)?token=" + strings.Repeat("t", 500)},
 		{"segment-clear", segment + ")"},
 		{"segment-cenc", segment + ",encryption=cenc)"},
 		{"segment-cbcs", segment + ",encryption=cbcs-aapl)"},
+		{"segment-piff", "film.ism/QualityLevels(600000)/Fragments(video=60000000,encryption=piff)"},
 		{"segment-cbc-kept", segment + ",encryption=cbc)"},
+		{"segment-audio-clear", sound + ")"},
+		{"segment-audio-cenc-kept", sound + ",encryption=cenc)"},
+		{"segment-audio-cbcs-kept", sound + ",encryption=cbcs-aapl)"},
+		{"segment-audio-cbc-kept", sound + ",encryption=cbc)"},
+		{"segment-audio-piff-kept", "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,encryption=piff)"},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			s, _, guarded := newShielded(b, everything, allKeys()...)

@@ -74,6 +74,18 @@ func (c *cache[K, V]) get(k K, build func() (V, int64, error)) (V, error) {
 	return s.value, nil
 }
 
+// peek returns the value of k if it is there, and waits for nobody who makes it.
+func (c *cache[K, V]) peek(k K) (v V, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.slots[k]
+	if s == nil || s.place == nil {
+		return v, false
+	}
+	c.order.MoveToFront(s.place)
+	return s.value, true
+}
+
 // drop forgets k if its value is still v, as same says.
 func (c *cache[K, V]) drop(k K, same func(V) bool) {
 	c.mu.Lock()

@@ -59,7 +59,7 @@ type Config struct {
 	IndexMemory int64  // bytes of presentations in memory; 0: 256 MiB
 	TextMemory  int64  // bytes of manifests and playlists in memory; 0: 64 MiB
 	MakeMemory  int64  // bytes for segments that are made in memory (TS); 0: 512 MiB; at least 256 MiB
-	SealMemory  int64  // bytes of encrypted segments that are kept, of whole-segment encryption; 0: 256 MiB
+	KeepMemory  int64  // bytes of segments that are kept once made: small ones, and whole-segment encryption; 0: 256 MiB
 	OpenFiles   int    // files that stay open between requests; 0: 256
 
 	Now func() time.Time // nil: time.Now
@@ -83,7 +83,7 @@ type Handler struct {
 	titles    *titles
 	texts     *cache[textKey, *text]
 	guarded   *cache[string, *guards]
-	sealed    *cache[sealedKey, []byte]
+	kept      *cache[keptKey, *kept]
 	files     *openFiles
 	memory    *semaphore.Weighted
 }
@@ -116,7 +116,7 @@ func New(c Config) *Handler {
 		},
 		texts:   newCache[textKey, *text](or(c.TextMemory, 64<<20)),
 		guarded: newCache[string, *guards](10_000),
-		sealed:  newCache[sealedKey, []byte](or(c.SealMemory, 256<<20)),
+		kept:    newCache[keptKey, *kept](or(c.KeepMemory, 256<<20)),
 		files:   files,
 		memory:  semaphore.NewWeighted(max(or(c.MakeMemory, 512<<20), 2*maxMade)),
 	}

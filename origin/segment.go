@@ -20,10 +20,10 @@ import (
 var segmentCaching = []string{"public, max-age=259200, immutable"}
 
 // sendSegment answers with a segment or a range of it.
-func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Request, seal *seal, s *packager.Segment) error {
+func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key keptKey, seal *seal, s *packager.Segment) error {
 	sum := fnv.New64a()
-	sum.Write(q.appendBelow(nil))
-	io.WriteString(sum, seal.tag(false))
+	io.WriteString(sum, key.path)
+	io.WriteString(sum, key.keys)
 	etag := fmt.Sprintf(`"%s%016x"`, p.tag, sum.Sum64())
 
 	files := opened{h: h, ctx: r.Context(), p: p}
@@ -58,8 +58,12 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, q *Re
 			if s.Verbatim() {
 				return files.copy(w, s, off, n)
 			}
-			if seal != nil && seal.keeps(s) {
-				return h.sendSealed(r, w, p, q, seal, s, off, n)
+			if seal.keeps(s) {
+				k, err := h.keep(r.Context(), key, etag, p, s)
+				if err != nil {
+					return err
+				}
+				return k.write(w, off, n)
 			}
 			// Slow clients hold what was made for them until they have it.
 			ctx, cancel := context.WithTimeout(r.Context(), busyTime)

@@ -105,6 +105,13 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 	if err != nil {
 		return err
 	}
+	key := keyOf(show, q, seal)
+	if q.Kind == Media {
+		prefetch(a, r, show.Presentation, q)
+		if k, ok := h.kept.peek(key); ok {
+			return sendKept(a, r, k)
+		}
+	}
 	f, o, err := seal.sealed(show, f)
 	if err != nil {
 		return err
@@ -117,10 +124,7 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 	if err != nil {
 		return err
 	}
-	if q.Kind == Media {
-		prefetch(a, r, show.Presentation, q)
-	}
-	err = h.sendSegment(a, r, show, q, seal, s)
+	err = h.sendSegment(a, r, show, key, seal, s)
 	if errors.Is(err, errChanged) {
 		h.titles.drop(show)
 	}
