@@ -67,41 +67,42 @@ type branch struct {
 const maxBranches = 16
 
 // fewRows is a walk that costs less than to find out what else might.
-const fewRows = 20_000
+const fewRows = 10_000
 
-// condition is the WHERE clause of the page, and the index to use with it.
-// By seq means that it selects the rows by seq, to be sorted.
-func (s *plan) condition(e *filter.Expr) (where condition, index string, bySeq bool, err error) {
+// condition is the WHERE clause of the page. By seq means that it selects the
+// rows by seq, to be sorted.
+func (s *plan) condition(e *filter.Expr) (where condition, bySeq bool, err error) {
 	branches, ok := s.branches(e)
 	if !ok { // too many to look up: SQLite may find out
 		where, err = s.in.part(e, nil)
 		all := s.scope
 		all.and(s.after)
 		all.and(where)
-		return all, "", false, err
+		return all, false, err
 	}
 	if len(branches) == 0 {
-		return condition{sql: "1 = 0"}, "", false, nil
+		return condition{sql: "1 = 0"}, false, nil
 	}
-	along := indexedBy(s.indexes[s.order][s.order])
-	walk, err := s.walking(e, branches)
+	match, err := s.walking(e, branches)
 	if err != nil {
-		return where, "", false, err
+		return where, false, err
 	}
+	walk := s.page(match, s.indexes[s.order][s.order])
+	walk.sql = "seq IN (" + walk.sql + ")"
 	ways := make([]access, len(branches))
 	ranged := false
 	for i, b := range branches {
 		if ways[i], ok = s.access(b); !ok {
-			return walk, along, false, nil
+			return walk, true, nil
 		}
 		ranged = ranged || ways[i].ranged
 	}
 	if ranged {
-		cheap, err := s.cheap(walk, branches)
+		cheap, err := s.cheap(match, branches)
 		if err != nil {
-			return where, "", false, err
+			return where, false, err
 		} else if cheap {
-			return walk, along, false, nil
+			return walk, true, nil
 		}
 	}
 	var union []string
@@ -110,7 +111,7 @@ func (s *plan) condition(e *filter.Expr) (where condition, index string, bySeq b
 			return op == filter.Eq || f.column == cmp.Or(ways[i].column, s.order)
 		})
 		if err != nil {
-			return where, "", false, err
+			return where, false, err
 		}
 		from := s.scope
 		from.and(s.after)
@@ -118,16 +119,23 @@ func (s *plan) condition(e *filter.Expr) (where condition, index string, bySeq b
 		if ways[i].ranged {
 			bound, err := s.bound(from, ways[i])
 			if err != nil {
-				return where, "", false, err
+				return where, false, err
 			}
 			from.and(bound)
 		}
-		union = append(union, fmt.Sprintf("SELECT * FROM (SELECT seq FROM %s%s WHERE %s ORDER BY %s LIMIT %d)",
-			s.table, indexedBy(ways[i].index), from.sql, s.by, s.top))
-		where.args = append(where.args, from.args...)
+		found := s.page(from, ways[i].index)
+		union = append(union, "SELECT * FROM ("+found.sql+")")
+		where.args = append(where.args, found.args...)
 	}
 	where.sql = "seq IN (" + strings.Join(union, " UNION ") + ")"
-	return where, "", true, nil
+	return where, true, nil
+}
+
+// page selects the first rows of where, by seq alone: for more, SQLite would
+// turn to the row of every entry of the index that it passes.
+func (s *plan) page(where condition, index string) condition {
+	where.sql = fmt.Sprintf("SELECT seq FROM %s%s WHERE %s ORDER BY %s LIMIT %d", s.table, indexedBy(index), where.sql, s.by, s.top)
+	return where
 }
 
 // indexedBy tells SQLite to use the index, if there is one.

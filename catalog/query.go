@@ -102,7 +102,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 			after.args[0] = at.Number
 		}
 	}
-	by, index := order.column, ""
+	by := order.column
 	from := condition{where, args}
 	if q.Filter == nil {
 		from.and(after)
@@ -120,7 +120,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 			p := plan{tx: tx, table: t.name, indexes: t.indexes, in: &c, order: by, desc: q.Desc, by: by + way + ", seq" + way,
 				top: top + 1, scope: from, after: after}
 			var bySeq bool
-			if from, index, bySeq, err = p.condition(q.Filter); err != nil {
+			if from, bySeq, err = p.condition(q.Filter); err != nil {
 				return nil, nil, "", err
 			}
 			if bySeq {
@@ -137,7 +137,7 @@ func (t *table[T]) listSeqs(tx *Tx, q Query, where string, args ...any) ([]*T, [
 		}
 		page, seqs, sizes = append(page, v), append(seqs, seq), append(sizes, size)
 		return nil
-	}, fmt.Sprintf("%s WHERE %s ORDER BY %s%s, seq%s LIMIT %d", index, from.sql, by, way, way, top+1), from.args...)
+	}, fmt.Sprintf("WHERE %s ORDER BY %s%s, seq%s LIMIT %d", from.sql, by, way, way, top+1), from.args...)
 	more := errors.Is(err, errFull)
 	if err != nil && !more {
 		return nil, nil, "", err

@@ -75,12 +75,11 @@ func (t *table[T]) search(tx *Tx, s Search, where string, args ...any) (*Found[T
 		skip = s.Skip
 		limit += fmt.Sprintf(" OFFSET %d", skip)
 	}
-	index := ""
 	if single := len(s.Orders) <= 1; single && s.Filter != nil && t.indexes[orders[0].column] != nil && !tx.db.dialect.counts() {
 		p := plan{tx: tx, table: t.name, indexes: t.indexes, in: &c, order: orders[0].column, desc: orders[0].desc, by: strings.Join(terms, ", "),
 			top: skip + top + 1, scope: all, after: place}
 		var bySeq bool
-		if from, index, bySeq, err = p.condition(s.Filter); err != nil {
+		if from, bySeq, err = p.condition(s.Filter); err != nil {
 			return nil, err
 		}
 		if bySeq {
@@ -94,7 +93,7 @@ func (t *table[T]) search(tx *Tx, s Search, where string, args ...any) (*Found[T
 		}
 		found.Rows, last = append(found.Rows, v), seq
 		return nil
-	}, index+" WHERE "+from.sql+" ORDER BY "+strings.Join(terms, ", ")+limit, from.args...)
+	}, "WHERE "+from.sql+" ORDER BY "+strings.Join(terms, ", ")+limit, from.args...)
 	if errors.Is(err, errFull) {
 		found.Next, err = t.place(tx, orders, last)
 	}
