@@ -47,6 +47,9 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"Events", testEvents},
 		{"Streaming", testStreaming},
 		{"ContentKeys", testContentKeys},
+		{"AccountKeys", testAccountKeys},
+		{"PolicyOptions", testPolicyOptions},
+		{"DeliveryPolicies", testDeliveryPolicies},
 		{"EndedJobs", testEndedJobs},
 		{"Ingest", testIngest},
 	})
