@@ -293,7 +293,8 @@ func indexFile(path string) (*mp4.Index, error) {
 }
 
 // check holds the rungs against the plan: as many frames as the source has, an
-// IDR at each multiple of the GOP, the same times in all.
+// IDR at each multiple of the GOP, the same times in all. Rungs that differ in
+// B-frames have other offsets in their tables for the same time.
 func (v *Video) check(src Source, rungs []*part, plan *Plan) error {
 	zero := plan.zero()
 	var first []mp4.Sample
@@ -326,13 +327,16 @@ func (v *Video) check(src Source, rungs []*part, plan *Plan) error {
 			} else if due := n%gop == 0; s.Sync != due && !(m.rung.SceneCut && !due) {
 				return serviceError(fmt.Errorf("rung %d: frame %d of GOPs of %d: IDR %v", i, n, gop, s.Sync))
 			}
-			if s.Sync && gop == rungs[0].rung.GOP && s.DTS+uint64(s.CTO) != first[n].DTS+uint64(first[n].CTO) {
+			if s.Sync && gop == rungs[0].rung.GOP && shown(t, s) != shown(rungs[0].track(), first[n]) {
 				return serviceError(fmt.Errorf("rung %d: the IDR at frame %d is not where the first rung has it", i, n))
 			}
 		}
 	}
 	return nil
 }
+
+// shown is the time at which a sample is presented, in ticks of its track.
+func shown(t *mp4.Track, s mp4.Sample) int64 { return int64(s.DTS) + int64(s.CTO) - t.EditStart }
 
 // explain turns a failed run into an error that the user understands: if the
 // source is damaged, where.

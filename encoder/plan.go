@@ -296,6 +296,7 @@ func (p *Plan) reading(at track, clip Clip) int {
 type timing struct {
 	from, to time.Duration // of the clip, since the start of the file; to is 0 for its end
 	lead     int64         // frames before the first of the file
+	wait     time.Duration // since from, when a frame starts, if a clip starts amid one
 	origin   time.Duration // since from, what becomes 0
 	end      time.Duration // since origin, where the clip ends; 0 for that of the file
 }
@@ -312,7 +313,8 @@ func (t *take) timing(rate float64, copies bool) timing {
 		w.origin = begin(&t.audio[0].tracks[0])
 	}
 	if t.video != nil {
-		start := begin(t.video)
+		w.wait = t.video.wait(w.from)
+		start := begin(t.video) + w.wait
 		if t.audio != nil && w.origin < start {
 			w.lead = int64(math.Round((start - w.origin).Seconds() * rate))
 		}
@@ -328,6 +330,18 @@ func (t *take) timing(rate float64, copies bool) timing {
 		w.end = max(time.Millisecond, w.to-w.from-w.origin)
 	}
 	return w
+}
+
+// wait is how long after from, a time since the start of the file, the next frame
+// starts. Where frames are unevenly spaced nobody knows.
+func (k *track) wait(from time.Duration) time.Duration {
+	since, rate := from-max(0, k.stream.Start-k.src.Start), frameRate(k.stream).Float()
+	if since <= 0 || k.stream.VariableRate() {
+		return 0
+	}
+	n := since.Seconds() * rate
+	next := math.Ceil(n - 0.001) // times of frames are rounded
+	return time.Duration(math.Round(max(0, next-n)/rate*1e6)) * time.Microsecond
 }
 
 // make plans the tracks of the outputs.
@@ -439,7 +453,7 @@ func (v *Video) add(p *Plan, r *recipe, t *take, w timing) error {
 		}
 	}
 	if d, exact := expected(t.video.src, s); d > 0 && !v.AsTimed {
-		pic.Frames = int64(math.Round(inWindow(t.video.src, s, d, w.from, w.to).Seconds()*rate)) + w.lead
+		pic.Frames = int64(math.Round(max(0, inWindow(t.video.src, s, d, w.from, w.to)-w.wait).Seconds()*rate)) + w.lead
 		pic.Slack = 2
 		if !exact {
 			pic.Slack = int64(math.Ceil(rate * slack(d).Seconds()))
