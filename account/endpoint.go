@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
@@ -67,6 +68,7 @@ func (a *Account) CreateEndpoint(ctx context.Context, e ams.StreamingEndpoint, s
 		created = true
 		now, by := a.s.now(), caller(ctx)
 		e.Account, e.ID, e.HostName, e.State = a.ID, uuid.NewString(), a.s.hostName(a.Name, e.Name), ams.EndpointCreating
+		e.Location = cmp.Or(e.Location, a.Location) // v2 names none
 		e.Created, e.LastModified, e.CreatedBy, e.LastModifiedBy = now, now, by, by
 		*result = e
 		if err := tx.InsertEndpoint(&e); err != nil {

@@ -37,7 +37,9 @@ type sdk struct {
 	tracks     *media.TracksClient
 }
 
-func newSDK(t testing.TB, s *server, clientID, secret string) *sdk {
+// signIn is a credential of a service principal, and the options by which the
+// official SDK asks this server in place of Azure.
+func (s *server) signIn(t testing.TB, clientID, secret string) (azcore.TokenCredential, *arm.ClientOptions) {
 	t.Helper()
 	options := policy.ClientOptions{
 		Cloud: cloud.Configuration{
@@ -55,7 +57,12 @@ func newSDK(t testing.TB, s *server, clientID, secret string) *sdk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	armOptions := &arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true}
+	return cred, &arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true}
+}
+
+func newSDK(t testing.TB, s *server, clientID, secret string) *sdk {
+	t.Helper()
+	cred, armOptions := s.signIn(t, clientID, secret)
 	c := &sdk{server: s}
 	var errs [6]error
 	c.assets, errs[0] = media.NewAssetsClient(s.SubscriptionID, cred, armOptions)

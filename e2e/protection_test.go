@@ -19,11 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	media "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/mediaservices/armmediaservices/v3"
 	ff "github.com/Eyevinn/mp4ff/mp4"
 	"github.com/golang-jwt/jwt/v5"
@@ -89,29 +85,13 @@ func publishProtected(t *testing.T, hlsCENC bool, fill func(*sdk)) *film {
 func protect(t testing.TB, s *server, c *sdk, asset string, hlsCENC bool) *film {
 	t.Helper()
 	ctx := t.Context()
-	options := policy.ClientOptions{
-		Cloud: cloud.Configuration{
-			ActiveDirectoryAuthorityHost: s.Authority,
-			Services: map[cloud.ServiceName]cloud.ServiceConfiguration{
-				cloud.ResourceManager: {Endpoint: s.Management, Audience: s.Management},
-			},
-		},
-		Transport: s.http,
-		Retry:     policy.RetryOptions{MaxRetries: -1},
-	}
-	cred, err := azidentity.NewClientSecretCredential(s.TenantID, s.ClientID, s.ClientSecret, &azidentity.ClientSecretCredentialOptions{
-		ClientOptions: options, DisableInstanceDiscovery: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	armOptions := &arm.ClientOptions{ClientOptions: options, DisableRPRegistration: true}
+	cred, armOptions := s.signIn(t, s.ClientID, s.ClientSecret)
 	keyPolicies, err1 := media.NewContentKeyPoliciesClient(s.SubscriptionID, cred, armOptions)
 	policies, err2 := media.NewStreamingPoliciesClient(s.SubscriptionID, cred, armOptions)
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	_, err = keyPolicies.CreateOrUpdate(ctx, s.ResourceGroup, s.AccountName, "viewers", media.ContentKeyPolicy{Properties: &media.ContentKeyPolicyProperties{
+	_, err := keyPolicies.CreateOrUpdate(ctx, s.ResourceGroup, s.AccountName, "viewers", media.ContentKeyPolicy{Properties: &media.ContentKeyPolicyProperties{
 		Options: []*media.ContentKeyPolicyOption{{
 			Configuration: &media.ContentKeyPolicyClearKeyConfiguration{ODataType: to.Ptr("#Microsoft.Media.ContentKeyPolicyClearKeyConfiguration")},
 			Restriction: &media.ContentKeyPolicyTokenRestriction{
