@@ -26,6 +26,7 @@ import (
 type queue interface {
 	Claim(ctx context.Context, worker string) (*jobqueue.Claim, error)
 	Keep(ctx context.Context, c *jobqueue.Claim, progress func() float64) (context.Context, func())
+	Report(ctx context.Context, c *jobqueue.Claim, r *ams.TaskReport) error
 	Finish(ctx context.Context, c *jobqueue.Claim) error
 	Fail(ctx context.Context, c *jobqueue.Claim, e *ams.JobError) error
 	Cancelled(ctx context.Context, c *jobqueue.Claim) error
@@ -69,6 +70,7 @@ type WorkerConfig struct {
 type Worker struct {
 	c       WorkerConfig
 	scratch string
+	notes   *notes // of the attempt under way
 }
 
 // NewWorker returns a worker that does nothing until Run.
@@ -157,15 +159,28 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	log.Info("task started", "preset", string(task.Preset.Body))
 	begin := time.Now()
 
+	// For this attempt, another worker, who takes notes.
+	busy, dir := *w, w.folder(task)
+	busy.notes = newNotes(task, w.c.Name, dir)
+	busy.notes.name(w.chunks(task), "chunks")
+	busy.c.Tools.Observe = busy.notes.ran
+	report := func(ctx context.Context) {
+		if err := w.c.Queue.Report(ctx, claim, busy.notes.tell()); err != nil && !errors.Is(err, jobqueue.ErrLost) {
+			log.Warn("keep the report of an attempt", "err", err)
+		}
+	}
+
 	var percent atomic.Uint64 // float bits
 	held, release := w.c.Queue.Keep(ctx, claim, func() float64 { return math.Float64frombits(percent.Load()) })
-	out, err := w.run(held, job, task, func(p float64) { percent.Store(math.Float64bits(p)) })
+	out, err := busy.run(held, job, task, dir, func() { report(ctx) }, func(p float64) { percent.Store(math.Float64bits(p)) })
 	cause := context.Cause(held)
 	release()
 
 	// The end is written down even if the server is stopping.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer cancel()
+	busy.notes.ended(err)
+	report(end) // before anybody hears of the end
 	if err == nil {
 		err = w.c.Queue.Finish(end, claim)
 	}
@@ -209,10 +224,15 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	log.Info("task finished", took)
 }
 
-// run makes the outputs of a task and stores them in its asset, which it also
-// returns if it may have stored anything.
-func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress func(float64)) (stored *ams.Asset, err error) {
-	dir := filepath.Join(w.scratch, fmt.Sprintf("%s-%d", task.ID, task.Attempt))
+// folder is where the files of an attempt at a task lie.
+func (w *Worker) folder(task *ams.Task) string {
+	return filepath.Join(w.scratch, fmt.Sprintf("%s-%d", task.ID, task.Attempt))
+}
+
+// run makes the outputs of a task in folder dir and stores them in its asset,
+// which it also returns if it may have stored anything. planned is told of the
+// plan before it is carried out.
+func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir string, planned func(), progress func(float64)) (stored *ams.Asset, err error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
@@ -262,6 +282,8 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, progress
 	if err != nil {
 		return nil, err
 	}
+	w.notes.planned(plan)
+	planned()
 	kept := w.chunks(task)
 	if out.Options == ams.StorageEncrypted || slices.ContainsFunc(plan.sources(request), func(s Source) bool { return s.Secret }) {
 		kept = "" // chunks outlive the attempt

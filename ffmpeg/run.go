@@ -169,6 +169,7 @@ func (t Tools) stream(ctx context.Context, program string, args []string, read f
 	// thread has to live until the child has been waited for.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	started := time.Now()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -178,6 +179,11 @@ func (t Tools) stream(ctx context.Context, program string, args []string, read f
 	readErr := read(stdout)
 	io.Copy(io.Discard, stdout) // a full pipe would stop the program
 	err = cmd.Wait()
+	if t.Observe != nil && cmd.ProcessState != nil {
+		state := cmd.ProcessState
+		t.Observe(Ran{Program: base(program), Args: args, Started: started, Took: time.Since(started),
+			CPU: state.UserTime() + state.SystemTime(), Exit: state.ExitCode(), Log: stderr.String()})
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

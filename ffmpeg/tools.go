@@ -17,6 +17,20 @@ type Tools struct {
 	// Stall is how long Run lets ffmpeg show no progress, in time, frames or
 	// bytes, before it kills it; 0 is for ever. Find sets DefaultStall.
 	Stall time.Duration
+	// Observe, which may be nil, is told of every run that has ended, by the
+	// goroutine that started it.
+	Observe func(Ran)
+}
+
+// Ran is a run of ffmpeg or ffprobe that has ended.
+type Ran struct {
+	Program string // its base name
+	Args    []string
+	Started time.Time
+	Took    time.Duration
+	CPU     time.Duration // that it used, of all its threads
+	Exit    int           // exit status; -1 if a signal ended it
+	Log     string        // the end of what it printed to stderr, at most 8 KiB
 }
 
 // DefaultStall is more than the slowest frame of the slowest encoder takes, and

@@ -252,6 +252,16 @@ func (q *Queue) Keep(ctx context.Context, c *Claim, progress func() float64) (wo
 	})
 }
 
+// Report keeps what the worker did in this attempt at the task, so far or until
+// its end; it is ErrLost when there is no such task any more.
+func (q *Queue) Report(ctx context.Context, c *Claim, r *ams.TaskReport) error {
+	err := q.db.Update(context.WithoutCancel(ctx), func(tx *catalog.Tx) error { return tx.SaveReport(c.Task.ID, r) })
+	if ams.CodeOf(err) == ams.NotFound {
+		return ErrLost
+	}
+	return err
+}
+
 // Finish ends the task as Finished; its outputs must be complete. It wins
 // over a cancel that the worker did not see. Like the three below it is
 // carried out even when ctx has ended, and is ErrLost when c is not held.

@@ -35,6 +35,16 @@ func registerJobs(c *odata.Config) {
 		id, _ := args["jobid"].(string)
 		return nil, tooLate(of(ctx).CancelJobByID(ctx, guid(jobID, id)))
 	}
+	// An extension of this server: what became of the job, as JSON in a string.
+	c.Calls["ExplainJob"] = func(ctx context.Context, _ string, args odata.Entity) (*odata.Result, error) {
+		id, _ := args["jobid"].(string)
+		e, err := of(ctx).ExplainJobByID(ctx, guid(jobID, id))
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(e)
+		return &odata.Result{Value: string(text)}, err
+	}
 }
 
 // tooLate is the 400 of what a job's state does not allow (documented for

@@ -2,6 +2,7 @@ package restv2_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -119,8 +120,22 @@ func TestChainedJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.do(t, q, func(c *jobqueue.Claim) error {
+		report := &ams.TaskReport{Attempt: c.Task.Attempt, Worker: "w", Runs: []ams.ProgramRun{{Program: "ffmpeg", Exit: 1, Log: "rot"}}}
+		if err := q.Report(t.Context(), c, report); err != nil {
+			return err
+		}
 		return q.Fail(t.Context(), c, &ams.JobError{Code: ams.ContentMalformed, Message: "'x.mp4' is rotten."})
 	})
+	var told account.Explanation
+	code, _, v := ask(t, s, "Reader", "GET", "ExplainJob?jobid='"+url.QueryEscape(id)+"'", "")
+	text, _ := v["value"].(string)
+	if err := json.Unmarshal([]byte(text), &told); code != 200 || err != nil || len(told.Tasks) != 2 ||
+		told.Tasks[1].Error.Retry != "DoNotRetry" || told.Tasks[1].Reports[0].Runs[0].Log != "rot" || told.Tasks[0].Reports != nil {
+		t.Errorf("ExplainJob: %d %v %v", code, err, v)
+	}
+	if code, _, v := ask(t, s, "Reader", "GET", "ExplainJob?jobid='nb:jid:UUID:00000000-0000-0000-0000-000000000000'", ""); code != 404 {
+		t.Errorf("ExplainJob of no job: %d %v", code, v)
+	}
 	_, _, job = ask(t, s, "Reader", "GET", path, "")
 	if job["State"] != 4.0 || job["EndTime"] == nil || job["Priority"] != 7.0 {
 		t.Errorf("%v", job)

@@ -146,6 +146,7 @@ var nouns = map[string]string{
 
 	"Jobs":                  "transforms/jobs/",
 	"CancelJob":             "transforms/jobs/",
+	"ExplainJob":            "transforms/jobs/",
 	"Tasks":                 "transforms/jobs/",
 	"JobTemplates":          "transforms/",
 	"TaskTemplates":         "transforms/",

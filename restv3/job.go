@@ -86,10 +86,7 @@ func jobErrorBody(e *ams.JobError) *jobError {
 	if e == nil {
 		return nil
 	}
-	out := &jobError{Code: e.Code, Message: e.Message, Category: e.Code.Category(), Retry: "DoNotRetry", Details: e.Details}
-	if e.Code.Transient() {
-		out.Retry = "MayRetry"
-	}
+	out := &jobError{Code: e.Code, Message: e.Message, Category: e.Code.Category(), Retry: e.Code.Retry(), Details: e.Details}
 	if out.Details == nil {
 		out.Details = []ams.JobErrorDetail{}
 	}
@@ -209,6 +206,15 @@ func cancelJob(acc *account.Account, w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	return arm.WriteEmpty(w, http.StatusOK)
+}
+
+// explainJob is an extension of this server: what became of the job, in detail.
+func explainJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error {
+	e, err := acc.ExplainJob(r.Context(), r.PathValue("transformName"), r.PathValue("jobName"))
+	if err != nil {
+		return err
+	}
+	return arm.WriteJSON(w, http.StatusOK, e)
 }
 
 func deleteJob(acc *account.Account, w http.ResponseWriter, r *http.Request) error {

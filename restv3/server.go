@@ -3,6 +3,7 @@ package restv3
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
@@ -32,7 +33,7 @@ func New(c Config) http.Handler {
 		Older: map[string][]string{"GET " + accountPath: {discoveryVersion}}})
 	c.Facts.Register(rt)
 	a.registerStorage(rt)
-	for _, o := range a.table() {
+	for _, o := range slices.Concat(a.table(), a.extensions()) {
 		switch {
 		case o.elsewhere:
 		case o.handle == nil:

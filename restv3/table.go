@@ -18,6 +18,13 @@ type operation struct {
 
 const accountPath = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/Microsoft.Media/mediaServices/{accountName}"
 
+// extensions lists the operations that AMS did not have.
+func (a *api) extensions() []operation {
+	return []operation{
+		{Op: "jobs.explain", Method: "GET", Path: accountPath + "/transforms/{transformName}/jobs/{jobName}/explanation", handle: a.in(explainJob)},
+	}
+}
+
 // table lists every operation of the v3 API.
 func (a *api) table() []operation {
 	const account = accountPath

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"DeliveryPolicies", testDeliveryPolicies},
 		{"EndedJobs", testEndedJobs},
 		{"Ingest", testIngest},
+		{"Reports", testReports},
 	})
 }
 

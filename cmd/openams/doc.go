@@ -4,6 +4,7 @@
 //	openams demo [FILE]        show the whole flow on a throw-away server
 //	openams principals, users  keep who may call
 //	openams events             see and replay what web hooks are told
+//	openams jobs               tell what became of a job
 //	openams doctor             check the bytes of a data folder against its records
 //	openams version            print the version
 //

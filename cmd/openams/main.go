@@ -34,7 +34,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(serveCommand(), demoCommand(), principalsCommand(), usersCommand(), eventsCommand(), doctorCommand(), probeCommand(), &cobra.Command{
+	cmd.AddCommand(serveCommand(), demoCommand(), principalsCommand(), usersCommand(), eventsCommand(), jobsCommand(), doctorCommand(), probeCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
