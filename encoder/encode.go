@@ -358,6 +358,9 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source,
 	if strings.Contains(fail.Tail, "No space left on device") {
 		return jobErrorf(ams.ServiceTransientError, "The encoder ran out of disk space while it encoded %q.", src.Name)
 	}
+	if lacks := fail.Lacks(); lacks != "" {
+		return errors.Join(jobErrorf(ams.ConfigurationUnsupported, "This server's ffmpeg lacks the %s, which the preset needs.", lacks), err)
+	}
 	if strings.Contains(fail.Tail, "Decoder (codec") || strings.Contains(fail.Tail, "Unknown decoder") {
 		return errors.Join(jobErrorf(ams.ContentUnsupported, "%q holds a codec that this server's ffmpeg cannot decode.", src.Name), err)
 	}

@@ -35,12 +35,63 @@ func clip(t *testing.T, name string, args ...string) string {
 }
 
 func TestCheck(t *testing.T) {
-	version, err := tools(t).Check(t.Context())
-	if err != nil || version == "" {
-		t.Errorf("version %q, %v", version, err)
+	b, err := tools(t).Check(t.Context())
+	if err != nil || b.Version == "" || len(b.Features) != len(features) {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	for _, f := range b.Features {
+		if !f.Have && f.For == "" {
+			t.Errorf("%s is missing, and no error", f)
+		}
 	}
 	if _, err := Find("no-such-program", ""); err == nil || !strings.Contains(err.Error(), "apt install") {
 		t.Errorf("Find of a missing program: %v", err)
+	}
+}
+
+// TestCheckPoorBuild: what a build lacks is named; only some of it is fatal.
+func TestCheckPoorBuild(t *testing.T) {
+	poor := func(version string, without ...string) (*Build, error) {
+		real := tools(t)
+		text := "#!/bin/sh\ncase \"$2\" in -version) echo 'ffmpeg version " + version + " Copyright'; exit;; esac\n" + real.FFmpeg + " \"$@\""
+		for _, name := range without {
+			text += " | grep -vw " + name
+		}
+		path := filepath.Join(t.TempDir(), "ffmpeg")
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		real.FFmpeg = path
+		return real.Check(t.Context())
+	}
+	b, err := poor("6.0", "libx265", "tonemap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Missing(); len(got) != 2 || got[0].String() != "encoder libx265" || got[0].For != "H.265 presets" || got[1].Name != "tonemap" {
+		t.Errorf("missing %+v", got)
+	}
+	if _, err := poor("6.0", "libx264"); err == nil || !strings.Contains(err.Error(), "lacks encoder libx264") {
+		t.Errorf("without libx264: %v", err)
+	}
+	if _, err := poor("4.4.2-0ubuntu0.22.04.1"); err == nil || !strings.Contains(err.Error(), "needs 5.1 or later") {
+		t.Errorf("an old one: %v", err)
+	}
+	for version, old := range map[string]bool{"4.4": true, "5.0.3": true, "5.1": false, "5.1.9-0+deb12u1": false, "7": false, "n6.1.1": false, "n4.2": true, "N-109542-g1bf1": false, "": false} {
+		if tooOld(version) != old {
+			t.Errorf("%q is too old: %v", version, !old)
+		}
+	}
+}
+
+func TestLacks(t *testing.T) {
+	source := []string{"-f", "lavfi", "-i", "testsrc2=size=64x64:duration=0.1"}
+	for want, args := range map[string][]string{"encoder libnone": {"-c:v", "libnone"}, "filter nosuch": {"-vf", "nosuch=1"}, "": {"-t", "never"}} {
+		err := tools(t).Run(t.Context(), slices.Concat(source, args, []string{"-f", "null", "-"}), nil)
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Lacks() != want {
+			t.Errorf("%v: lacks %q", err, want)
+		}
 	}
 }
 

@@ -48,6 +48,18 @@ func (e *Error) Cause() string {
 	return ""
 }
 
+// Lacks names what this build of ffmpeg does not have and was asked for,
+// "encoder libx265"; empty if it failed for another reason.
+func (e *Error) Lacks() string {
+	for _, k := range []struct{ said, kind string }{{"Unknown encoder '", "encoder "}, {"No such filter: '", "filter "}} {
+		if _, rest, ok := strings.Cut(e.Tail, k.said); ok {
+			name, _, _ := strings.Cut(rest, "'")
+			return k.kind + name
+		}
+	}
+	return ""
+}
+
 // plain strips "[h264 @ 0x55…] " from a line of the log, and drops lines that
 // say nothing on their own.
 func plain(line string) string {

@@ -1,11 +1,8 @@
 package ffmpeg
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"os/exec"
-	"strings"
 	"time"
 )
 
@@ -55,50 +52,6 @@ func Find(ffmpeg, ffprobe string) (Tools, error) {
 		*p.path = found
 	}
 	return t, nil
-}
-
-// needs lists what the encoder's command lines use, by the option of ffmpeg
-// that lists it.
-var needs = []struct {
-	option string
-	names  []string
-}{
-	{"-encoders", []string{"libx264", "libx265", "aac", "ac3", "mjpeg", "png"}},
-	{"-filters", []string{"scale", "fps", "bwdif", "zscale", "tonemap", "aresample", "join", "split", "setsar", "crop", "pad", "transpose", "fade", "select", "thumbnail", "tile"}},
-	{"-muxers", []string{"mp4", "mpegts", "image2", "null"}},
-}
-
-// Check runs ffmpeg to learn its version and returns an error that names
-// everything the encoder needs and this build does not have.
-func (t Tools) Check(ctx context.Context) (version string, err error) {
-	out, err := t.output(ctx, t.FFmpeg, "-hide_banner", "-version")
-	if err != nil {
-		return "", err
-	}
-	first, _, _ := strings.Cut(string(out), "\n")
-	version, _, _ = strings.Cut(strings.TrimPrefix(first, "ffmpeg version "), " ")
-	var missing []string
-	for _, need := range needs {
-		out, err := t.output(ctx, t.FFmpeg, "-hide_banner", need.option)
-		if err != nil {
-			return version, err
-		}
-		have := map[string]bool{}
-		for line := range bytes.Lines(out) {
-			if f := strings.Fields(string(line)); len(f) > 1 {
-				have[f[1]] = true
-			}
-		}
-		for _, name := range need.names {
-			if !have[name] {
-				missing = append(missing, strings.TrimSuffix(strings.TrimPrefix(need.option, "-"), "s")+" "+name)
-			}
-		}
-	}
-	if missing != nil {
-		return version, fmt.Errorf("%s (version %s) lacks %s", t.FFmpeg, version, strings.Join(missing, ", "))
-	}
-	return version, nil
 }
 
 // demuxers are the readers that a file from outside may be given to. None of

@@ -5,7 +5,7 @@
 //	openams principals, users  keep who may call
 //	openams events             see and replay what web hooks are told
 //	openams jobs               tell what became of a job
-//	openams doctor             check the bytes of a data folder against its records
+//	openams doctor             check ffmpeg, and the bytes of a data folder against its records
 //	openams version            print the version
 //
 // This package reads flags, environment and configuration files, makes the

@@ -12,31 +12,69 @@ import (
 	"github.com/openams/openams/blob"
 	"github.com/openams/openams/blob/disk"
 	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/ffmpeg"
 )
 
 func doctorCommand() *cobra.Command {
-	var data string
+	var data, program, probe string
 	var repair bool
 	cmd := &cobra.Command{
-		Use:   "doctor --data DIR [--repair]",
-		Short: "Compare the records of a stopped server with the bytes on its disk",
-		Long: `doctor reads every byte that the catalog of DIR names and compares it with the
-sums that were kept when it was written. It names damaged and missing files, and
-files that nothing names. Nothing is changed, unless --repair moves the latter
-aside, to DIR/blobs/.orphans. It fails when a blob is damaged.`,
+		Use:   "doctor [--data DIR [--repair]]",
+		Short: "Check ffmpeg, and the records of a stopped server against the bytes on its disk",
+		Long: `doctor lists what openams uses of ffmpeg, and what does not work without a
+feature that this ffmpeg lacks. Then it reads every byte that the catalog of DIR
+names and compares it with the sums that were kept when it was written. It names
+damaged and missing files, and files that nothing names. Nothing is changed,
+unless --repair moves the latter aside, to DIR/blobs/.orphans. It fails when a
+blob is damaged or ffmpeg cannot encode.`,
 		Args: cobra.NoArgs,
 	}
+	cmd.Flags().StringVar(&program, "ffmpeg", os.Getenv("OPENAMS_FFMPEG"), "ffmpeg program")
+	cmd.Flags().StringVar(&probe, "ffprobe", os.Getenv("OPENAMS_FFPROBE"), "ffprobe program")
 	cmd.Flags().StringVar(&data, "data", os.Getenv("OPENAMS_DATA"), "the data folder")
 	cmd.Flags().BoolVar(&repair, "repair", false, "move files that nothing names aside")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return doctor(cmd, data, repair) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		err := examineTools(cmd, program, probe)
+		if data == "" && repair {
+			return errors.New("doctor: which data folder is to be repaired? Say --data DIR")
+		}
+		if data != "" {
+			err = errors.Join(err, doctor(cmd, data, repair))
+		}
+		return err
+	}
 	return cmd
+}
+
+// examineTools lists what ffmpeg can do for openams.
+func examineTools(cmd *cobra.Command, program, probe string) error {
+	out := cmd.OutOrStdout()
+	tools, err := ffmpeg.Find(program, probe)
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	build, err := tools.Check(cmd.Context())
+	if build != nil {
+		fmt.Fprintf(out, "ffmpeg %s (%s)\n", build.Version, tools.FFmpeg)
+		for _, f := range build.Features {
+			switch {
+			case f.Have:
+				fmt.Fprintf(out, "  yes  %s\n", f)
+			case f.For == "":
+				fmt.Fprintf(out, "  NO   %s: openams cannot encode without it\n", f)
+			default:
+				fmt.Fprintf(out, "  no   %s: not available: %s\n", f, f.For)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	return nil
 }
 
 func doctor(cmd *cobra.Command, data string, repair bool) (err error) {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
-	if data == "" {
-		return errors.New("doctor: --data is missing")
-	}
 	// Whoever mistypes the folder is not told that an empty one is sound.
 	if info, err := os.Stat(filepath.Join(data, "openams.db")); err != nil {
 		return fmt.Errorf("doctor: %s is not the data folder of a server: %w", data, err)

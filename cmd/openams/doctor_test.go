@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -90,6 +91,34 @@ func TestDoctor(t *testing.T) {
 	dir = filepath.Join(dir, "absent")
 	if _, err := run(); err == nil {
 		t.Error("a folder that is not there is sound")
+	}
+}
+
+// TestDoctorOfTools: what ffmpeg lacks is listed with what does not work.
+func TestDoctorOfTools(t *testing.T) {
+	real, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Skip("there is no ffmpeg")
+	}
+	out, err := run(doctorCommand(), "")
+	if err != nil || !strings.Contains(out, "  yes  encoder libx264\n") || !strings.Contains(out, "  yes  protocol file\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	poor := filepath.Join(t.TempDir(), "ffmpeg")
+	for without, want := range map[string]string{
+		"loudnorm": "  no   filter loudnorm: not available: the option openams.loudness\n",
+		"libx264":  "  NO   encoder libx264: openams cannot encode without it\n",
+	} {
+		if err := os.WriteFile(poor, []byte("#!/bin/sh\n"+real+" \"$@\" | grep -vw -e --enable-"+without+" -e "+without+" | cat\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		out, err := run(doctorCommand(), "", "--ffmpeg", poor)
+		if (err != nil) != (without == "libx264") || !strings.Contains(out, want) {
+			t.Errorf("without %s: %v\n%s", without, err, out)
+		}
+	}
+	if _, err := run(doctorCommand(), "", "--repair"); err == nil || !strings.Contains(err.Error(), "--data") {
+		t.Errorf("a repair of nothing: %v", err)
 	}
 }
 

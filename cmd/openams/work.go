@@ -116,9 +116,15 @@ func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, 
 	if err != nil {
 		return tools, err
 	}
-	found, err := tools.Check(ctx)
-	log.Debug("ffmpeg found", "path", tools.FFmpeg, "version", found)
-	return tools, err
+	build, err := tools.Check(ctx)
+	if err != nil {
+		return tools, err
+	}
+	log.Info("ffmpeg found", "path", tools.FFmpeg, "version", build.Version)
+	for _, f := range build.Missing() {
+		log.Warn("ffmpeg lacks a feature", "lacks", f.String(), "for", f.For)
+	}
+	return tools, nil
 }
 
 // workers are the encoding loops of this process; name is unique among the
