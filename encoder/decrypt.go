@@ -19,6 +19,11 @@ import (
 // their names.
 const decryption = "StorageDecryption"
 
+func runDecryption(ctx context.Context, w *Worker, e *errand) (making, error) {
+	files, primary, err := w.decrypt(ctx, e.job, e.task, e.out, e.progress)
+	return making{files, primary}, err
+}
+
 // decrypt copies the files of a task's input assets in the clear. primary is the
 // name of the primary file; empty: unknown.
 func (w *Worker) decrypt(ctx context.Context, job *ams.Job, task *ams.Task, dir string, progress func(float64)) (files []OutputFile, primary string, err error) {

@@ -18,14 +18,40 @@ import (
 // this encoder cannot do; a job with such a task is to be refused when it is
 // submitted.
 func TaskPreset(processor, configuration string, inputs, outputs int) (ams.Preset, error) {
-	p, err := ams.Preset{Type: decryption, Body: []byte("{}")}, error(nil)
-	if processor != ams.StorageDecryption { // which has no configuration
-		p, err = ParseConfiguration(processor, configuration)
-	}
-	if err == nil && outputs != 1 {
+	p, err := taskPreset(processor, configuration)
+	switch {
+	case err != nil:
+	case outputs != 1:
 		err = ams.Errorf(ams.Unsupported, "The processor '%s' makes one output asset, not %d.", processor, outputs)
+	case inputs != 1 && oneInput[processor]:
+		err = ams.Errorf(ams.Unsupported, "The processor '%s' takes one input asset, not %d.", processor, inputs)
 	}
 	return p, err
+}
+
+// oneInput are the processors that take one asset.
+var oneInput = map[string]bool{ams.MediaPackager: true, ams.MediaEncryptor: true}
+
+// others are the processors that do not encode, and the type of their presets.
+var others = map[string]string{ams.StorageDecryption: decryption, ams.MediaPackager: packaging, ams.MediaEncryptor: encryption}
+
+func taskPreset(processor, text string) (ams.Preset, error) {
+	kind := others[processor]
+	if kind == "" {
+		return ParseConfiguration(processor, text)
+	}
+	check := processorOf(kind).check
+	if check == nil {
+		return ams.Preset{Type: kind, Body: []byte("{}")}, nil
+	}
+	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+	if text == "" {
+		return ams.Preset{}, ams.Errorf(ams.Invalid, "The task has no configuration, which the processor '%s' needs.", processor)
+	}
+	if err := check(text); err != nil {
+		return ams.Preset{}, err
+	}
+	return writtenOut(kind, text)
 }
 
 // choice lists the files of an input asset of a v2 task that may be encoded, and

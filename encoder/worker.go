@@ -260,15 +260,15 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 		}
 		return nil, err
 	}
-	if task.Preset.Type == decryption {
-		files, primary, err := w.decrypt(ctx, job, task, filepath.Join(dir, "out"), progress)
+	if p := processorOf(task.Preset.Type); p != nil {
+		made, err := p.run(ctx, w, &errand{job, task, dir, filepath.Join(dir, "out"), progress})
 		if err != nil {
 			return nil, err
 		}
-		if err := w.store(ctx, task, out, files); err != nil {
+		if err := w.store(ctx, task, out, made.files); err != nil {
 			return out, err
 		}
-		return out, errors.Join(w.record(ctx, out), w.makePrimary(ctx, out, primary))
+		return out, errors.Join(w.record(ctx, out), w.makePrimary(ctx, out, made.primary))
 	}
 	request, done, err := w.fetch(ctx, job, task, dir)
 	defer done()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"github.com/openams/openams/packager/ism"
@@ -23,7 +24,13 @@ const maxFragment = 21
 // matched exactly, then in any case. The error is always an *Error and names the
 // file or track and what is missing.
 func New(m *ism.Manifest, files map[string]*mp4.Index) (*Presentation, error) {
-	b := builder{files: files, used: map[*mp4.Track]bool{}}
+	return NewOf(m, files, 0)
+}
+
+// NewOf is New with fragments of about that length, 0 for the usual one. What is
+// streamed has the usual one, as URLs name fragments by their times.
+func NewOf(m *ism.Manifest, files map[string]*mp4.Index, fragment time.Duration) (*Presentation, error) {
+	b := builder{files: files, fragment: fragment, used: map[*mp4.Track]bool{}}
 	for i := range m.Streams {
 		if err := b.add(&m.Streams[i]); err != nil {
 			return nil, err
@@ -121,6 +128,7 @@ type source struct {
 
 type builder struct {
 	files        map[string]*mp4.Index
+	fragment     time.Duration
 	used         map[*mp4.Track]bool
 	video, audio []source
 	text         []TextTrack
@@ -161,7 +169,7 @@ func (b *builder) add(s *ism.Stream) error {
 	if x.Pieces != nil {
 		err = r.recorded(x.Pieces)
 	} else {
-		err = r.cut(t.Fragments(0), maxFragment)
+		err = r.cut(t.Fragments(b.fragment), maxFragment)
 	}
 	if err != nil {
 		return err
@@ -286,7 +294,7 @@ func (b *builder) videoTracks(p *Presentation) error {
 		p.Tracks[i].Renditions = append(p.Tracks[i].Renditions, v.Rendition)
 	}
 	for _, t := range p.Tracks {
-		if err := align(t.Renditions); err != nil {
+		if err := align(t.Renditions, b.fragment); err != nil {
 			return err
 		}
 	}
@@ -296,7 +304,7 @@ func (b *builder) videoTracks(p *Presentation) error {
 // align makes the fragments of all renditions of a video track begin at the same
 // times. Where those by the usual rule do not, they are cut anew at the key
 // frames that all renditions have.
-func align(list []*Rendition) error {
+func align(list []*Rendition, fragment time.Duration) error {
 	if list[0].archived {
 		return trim(list)
 	}
@@ -312,7 +320,7 @@ func align(list []*Rendition) error {
 			return differ // who switches would find nothing
 		}
 	}
-	firsts := mp4.Common(media, 0)
+	firsts := mp4.Common(media, fragment)
 	for i, r := range list {
 		if firsts == nil || r.cut(r.Media.FragmentsOf(firsts[i]), maxFragment) != nil {
 			return differ

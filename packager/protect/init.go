@@ -57,7 +57,7 @@ func (w *writer) sinf(codec string, scheme Scheme, kind mp4.Kind, key *Key) {
 			w.u32(0x00010000)
 		})
 		w.box("schi", func() {
-			if scheme == CENC {
+			if scheme != CBCS {
 				w.full("tenc", 0, 0, func() {
 					w.u8(0, 0, 1, 8) // protected, vectors of 8 bytes
 					w.bytes(key.id[:])

@@ -30,6 +30,10 @@ type Systems struct {
 	// PlayReadyAttributes is XML for CUSTOMATTRIBUTES of the PlayReady header,
 	// the caller's to escape.
 	PlayReadyAttributes string
+
+	// PlayReadyService is the DS_ID of the PlayReady header, a GUID in base64;
+	// "" for none.
+	PlayReadyService string
 }
 
 // commonPSSH is the pssh that any system may read: a list of key ids (W3C EME
@@ -99,6 +103,9 @@ func (p *Protection) playReadyHeader(keys []*Key) string {
 	}
 	if url != "" {
 		b.WriteString(`<LA_URL>` + escape(url) + `</LA_URL>`)
+	}
+	if p.Systems.PlayReadyService != "" {
+		b.WriteString(`<DS_ID>` + escape(p.Systems.PlayReadyService) + `</DS_ID>`)
 	}
 	if p.Systems.PlayReadyAttributes != "" {
 		b.WriteString(`<CUSTOMATTRIBUTES>` + p.Systems.PlayReadyAttributes + `</CUSTOMATTRIBUTES>`)

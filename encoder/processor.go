@@ -1,0 +1,81 @@
+package encoder
+
+import (
+	"context"
+	"encoding/json"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/openams/openams/ams"
+)
+
+// A processor does the tasks of a type of preset that is no encode: no Plan is
+// made for it.
+type processor struct {
+	check func(configuration string) error // nil: there is no configuration
+	run   func(ctx context.Context, w *Worker, e *errand) (making, error)
+}
+
+// An errand is a task as a processor does it. dir is a folder of its own, which
+// exists; out is where outputs are to lie, and is made.
+type errand struct {
+	job      *ams.Job
+	task     *ams.Task
+	dir, out string
+	progress func(percent float64)
+}
+
+// A making is what a processor made: files in the order in which they are stored,
+// and the name of the primary one, empty if that goes without saying.
+type making struct {
+	files   []OutputFile
+	primary string
+}
+
+// processorOf returns the processor of a type of presets, nil if that is encoded.
+func processorOf(kind string) *processor {
+	switch kind {
+	case decryption:
+		return &processor{run: runDecryption}
+	case packaging:
+		return &processor{check: checkPackaging, run: runPackaging}
+	case encryption:
+		return &processor{check: checkEncryption, run: runEncryption}
+	}
+	return nil
+}
+
+// writtenOut is the preset of a v2 processor with a configuration as the client
+// wrote it.
+func writtenOut(kind, configuration string) (ams.Preset, error) {
+	body, err := json.Marshal(map[string]string{"configuration": configuration})
+	return ams.Preset{Type: kind, Body: body}, err
+}
+
+// configuration is the text of such a preset.
+func configuration(p ams.Preset) string {
+	var body struct {
+		Configuration string `json:"configuration"`
+	}
+	if json.Unmarshal(p.Body, &body) != nil {
+		return "" // none of ours
+	}
+	return body.Configuration
+}
+
+// outputs lists files in a folder as outputs.
+func outputs(dir string, names []string) []OutputFile {
+	var files []OutputFile
+	for _, n := range names {
+		files = append(files, OutputFile{Name: n, Path: filepath.Join(dir, n), ContentType: contentTypes[strings.ToLower(path.Ext(n))]})
+	}
+	return files
+}
+
+var contentTypes = map[string]string{
+	".mp4": "video/mp4", ".ismv": "video/mp4", ".isma": "audio/mp4", ".ism": "application/smil+xml", ".ismc": "application/xml",
+	".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t", ".mpi": "application/octet-stream", ".key": "application/octet-stream",
+	".json": "application/json", ".xml": "application/xml", ".vtt": "text/vtt", ".ttml": "application/ttml+xml", ".smi": "application/smil",
+	".txt": "text/plain", ".log": "text/plain", ".jpg": "image/jpeg", ".png": "image/png",
+}
