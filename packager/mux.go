@@ -2,6 +2,7 @@ package packager
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/openams/openams/packager/mp4"
@@ -13,6 +14,19 @@ import (
 type muxed struct {
 	*ts.Stream
 	fragments []mp4.Fragment // as many as the video has; N may be 0
+}
+
+// muxesOf returns what makes the muxed of r with an audio rendition, once for
+// each. The renditions before r whose pictures are cut at the same times share
+// theirs.
+func (r *Rendition) muxesOf(before []*Rendition) func(audio *Rendition) (*muxed, error) {
+	for _, o := range before {
+		if r.Media.Timescale == o.Media.Timescale && r.Media.Lead() == o.Media.Lead() &&
+			slices.EqualFunc(r.Fragments, o.Fragments, func(a, b Fragment) bool { return a.Time == b.Time }) {
+			return o.mux
+		}
+	}
+	return r.newMuxes()
 }
 
 // newMuxes returns a function that makes the muxed of r with an audio rendition

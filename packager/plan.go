@@ -52,8 +52,8 @@ func (r *Rendition) MP4Segment(k int, style fmp4.Style) (*Segment, error) {
 	return s, nil
 }
 
-// MP4Size returns the size of fragment k in the style of CMAF, and of its part
-// up to the end of the first sample. Unless exact, the headers of all fragments
+// MP4Size returns the size of fragment k in the style of CMAF, and of video that
+// of its part up to the end of the first sample. Unless exact, the headers of all fragments
 // but the first and the last are taken to be like that of the middle one, which
 // costs less to tell and is seldom wrong.
 func (r *Rendition) MP4Size(k int, exact bool) (whole, first int64) {
@@ -63,7 +63,10 @@ func (r *Rendition) MP4Size(k int, exact bool) (whole, first int64) {
 	}
 	f := r.Fragments[k]
 	header := int64(fixed + each*f.N)
-	return header + f.Bytes, header + int64(r.firsts()[r.Skip+k])
+	if whole = header + f.Bytes; r.Media.Kind == mp4.Video {
+		first = header + int64(r.firsts()[r.Skip+k])
+	}
+	return whole, first
 }
 
 func (r *Rendition) headerSize(k int) (fixed, each int) {
@@ -81,7 +84,7 @@ func (r *Rendition) newHeader() (fixed, each int) { return r.headerSize(len(r.Fr
 func (r *Rendition) newFirsts() []uint32 {
 	sizes := make([]uint32, len(r.Fragments))
 	for k, f := range r.Fragments {
-		sizes[k] = r.Media.Sample(f.First).Size
+		sizes[k] = r.Media.SampleSize(f.First)
 	}
 	return sizes
 }

@@ -1,6 +1,7 @@
 package mp4
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 )
@@ -28,7 +29,7 @@ func (t *Track) firstDTS() int64 {
 	if t.table.n == 0 {
 		return 0
 	}
-	return int64(t.table.sample(0).DTS)
+	return int64(binary.LittleEndian.Uint64(t.table.marks))
 }
 
 // shift is what turns DTS + CTO into media time.
@@ -255,10 +256,12 @@ func (t *Track) Duration() int64 {
 // starts where in each. It returns nil if players can switch between the
 // tracks at every fragment.
 func Misaligned(a, b *Track, fa, fb []Fragment) error {
+	leadA, leadB := a.Lead(), b.Lead()
+	// One tick of the coarser timescale is rounding.
+	tolerance := 1.001 / float64(min(a.Timescale, b.Timescale))
 	for i := range min(len(fa), len(fb)) {
-		// One tick of the coarser timescale is rounding.
-		x, y := a.seconds(fa[i].Time-a.Lead()), b.seconds(fb[i].Time-b.Lead())
-		if d := x - y; max(d, -d) > 1.001/float64(min(a.Timescale, b.Timescale)) {
+		x, y := a.seconds(fa[i].Time-leadA), b.seconds(fb[i].Time-leadB)
+		if d := x - y; max(d, -d) > tolerance {
 			return fmt.Errorf("fragment %d starts at %.3f s in one and at %.3f s in the other", i+1, x, y)
 		}
 	}

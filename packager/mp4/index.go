@@ -100,6 +100,9 @@ func (t *Track) NumSamples() int { return t.table.n }
 // It decodes up to a block of samples: use AppendSamples for a run of them.
 func (t *Track) Sample(i int) Sample { return t.table.sample(i) }
 
+// SampleSize returns the size of sample i in bytes, faster than Sample does.
+func (t *Track) SampleSize(i int) uint32 { return t.table.size(i) }
+
 // AppendSamples appends samples [first, first+n) to dst. The range is cut to
 // the samples that exist.
 func (t *Track) AppendSamples(dst []Sample, first, n int) []Sample {

@@ -62,6 +62,14 @@ func TestTable(t *testing.T) {
 	if got := tab.appendSamples(nil, 0, 1000); !slices.Equal(got, want) {
 		t.Fatal("the samples read back differ")
 	}
+	for i, s := range want {
+		if got := tab.size(i); got != s.Size {
+			t.Errorf("size(%d) = %d, want %d", i, got, s.Size)
+		}
+		if got := tab.sample(i); got != s {
+			t.Errorf("sample(%d) = %v, want %v", i, got, s)
+		}
+	}
 	for _, r := range [][2]int{{0, 1}, {63, 2}, {64, 64}, {999, 1}, {999, 50}, {-5, 10}, {1000, 1}, {500, -1}} {
 		lo, hi := max(0, r[0]), min(1000, max(r[0]+r[1], 0))
 		part := want[min(lo, 1000):max(hi, min(lo, 1000))]

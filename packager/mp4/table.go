@@ -3,6 +3,8 @@ package mp4
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
+	"slices"
 	"sort"
 )
 
@@ -109,12 +111,28 @@ func (c *cursor) next() {
 }
 
 func (c *cursor) uvarint() uint64 {
-	if c.pos >= len(c.t.data) {
-		return 0
-	}
-	v, n := uvarint(c.t.data[c.pos:])
+	v, n := varintAt(c.t.data, c.pos)
 	c.pos += n
 	return v
+}
+
+// varintAt reads the varint at pos and says how long it is; those of up to four
+// bytes, as nearly all are, in one go.
+func varintAt(data []byte, pos int) (v uint64, n int) {
+	if pos <= len(data)-8 {
+		x := binary.LittleEndian.Uint64(data[pos:])
+		if x&0x80 == 0 {
+			return x & 0x7f, 1
+		}
+		if n = bits.TrailingZeros64(^x&0x80808080)/8 + 1; n <= 4 {
+			x &= 1<<(8*n) - 1
+			return x&0x7f | x>>1&(0x7f<<7) | x>>2&(0x7f<<14) | x>>3&(0x7f<<21), n
+		}
+	}
+	if pos >= len(data) {
+		return 0, 0
+	}
+	return uvarint(data[pos:])
 }
 
 // uvarint is binary.Uvarint that reads 0 in one step from bad input.
@@ -149,17 +167,84 @@ func (t *table) sample(i int) Sample {
 	return c.last
 }
 
+// size is sample(i).Size. It passes over all that it does not ask for.
+func (t *table) size(i int) uint32 {
+	if i < 0 || i >= t.n {
+		panic("mp4: sample number out of range")
+	}
+	c := cursor{t: t}
+	c.enter(i / blockLen)
+	for range i % blockLen {
+		// Each of the three bits says that there is another varint.
+		for range bits.OnesCount64(c.uvarint() & (flagDur | flagCTO | flagJump)) {
+			c.skip()
+		}
+	}
+	return uint32(c.uvarint() >> headBits)
+}
+
+// skip passes over a varint.
+func (c *cursor) skip() {
+	for c.pos < len(c.t.data) && c.t.data[c.pos] >= 0x80 {
+		c.pos++
+	}
+	c.pos++
+}
+
 func (t *table) appendSamples(dst []Sample, first, n int) []Sample {
 	first, n = t.clip(first, n)
 	if n <= 0 {
 		return dst
 	}
+	dst = slices.Grow(dst, n)
 	c := t.from(first)
-	for range n {
-		c.next()
-		dst = append(dst, c.last)
+	for n > 0 {
+		in := min(n, blockLen-c.i%blockLen)
+		dst = c.appendBlock(dst, in)
+		n -= in
 	}
 	return dst
+}
+
+// appendBlock appends the next n samples, all of one block. It is next for
+// many, which is what the making of segments and the measuring of renditions
+// take most of their time for.
+func (c *cursor) appendBlock(dst []Sample, n int) []Sample {
+	if c.i%blockLen == 0 {
+		c.enter(c.i / blockLen)
+	}
+	data, pos, unit := c.t.data, c.pos, int64(c.t.unit)
+	end, dts, dur, cto, sum := c.end, c.dts, c.dur, c.cto, c.sum
+	dst = slices.Grow(dst, n)
+	out := dst[len(dst) : len(dst)+n]
+	for i := range out {
+		head, k := varintAt(data, pos)
+		pos += k
+		if head&(flagDur|flagCTO|flagJump) != 0 {
+			var v uint64
+			if head&flagDur != 0 {
+				v, k = varintAt(data, pos)
+				dur, pos = uint32(v), pos+k
+			}
+			if head&flagCTO != 0 {
+				v, k = varintAt(data, pos)
+				cto, pos = cto+unzigzag(v), pos+k
+			}
+			if head&flagJump != 0 {
+				v, k = varintAt(data, pos)
+				end, pos = end+unzigzag(v), pos+k
+			}
+		}
+		size := uint32(head >> headBits)
+		s := &out[i] // which is written once, not copied
+		s.Offset, s.Size, s.DTS, s.CTO, s.Dur, s.Sync = end, size, dts, int32(cto*unit), dur, head&flagSync != 0
+		end += int64(size)
+		sum += int64(size)
+		dts += uint64(dur)
+	}
+	c.i += n
+	c.pos, c.end, c.dts, c.dur, c.cto, c.sum = pos, end, dts, dur, cto, sum
+	return dst[:len(dst)+n]
 }
 
 func (t *table) extents(first, n int) []Extent {
