@@ -2,6 +2,7 @@ package restv2_test
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,6 +11,41 @@ import (
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
 )
+
+// The .NET SDK links a new locator to its asset and its access policy.
+func TestLocatorLinked(t *testing.T) {
+	s, _, _ := newWorld(t)
+	_, parent := create(t, s, "Assets", `{"StorageAccount":{"__metadata":{"uri":"https://media.windows.net/api/StorageAccounts('store')"}}}`)
+	_, other := create(t, s, "Assets", `{}`)
+	_, policy := create(t, s, "AccessPolicies", `{"Name":"p","DurationInMinutes":440,"Permissions":1}`)
+	for _, body := range []string{
+		`{"Type":2,"Asset@odata.bind":"https://media.windows.net/api/Assets('` + parent + `')","AccessPolicy@odata.bind":"AccessPolicies('` + strings.ToUpper(policy) + `')"}`,
+		`{"Type":1,"AssetId":null,"Asset":{"__metadata":{"uri":"Assets('` + parent + `')"}},"AccessPolicy":{"Id":"` + policy + `"},"AccessPolicyId":"` + policy + `"}`,
+	} {
+		if l, _ := create(t, s, "Locators", body); l["AssetId"] != parent || l["AccessPolicyId"] != policy {
+			t.Errorf("%s: %v", body, l)
+		}
+	}
+	entry := `<entry xmlns:d="http://schemas.microsoft.com/ado/2007/08/dataservices" xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata" xmlns="http://www.w3.org/2005/Atom">
+		<category scheme="http://schemas.microsoft.com/ado/2007/08/dataservices/scheme" term="Microsoft.Cloud.Media.Vod.Rest.Data.Models.Locator" />
+		<link rel="http://schemas.microsoft.com/ado/2007/08/dataservices/related/AccessPolicy" type="application/atom+xml;type=entry" href="https://media.windows.net/api/AccessPolicies('` + url.QueryEscape(policy) + `')" />
+		<link rel="http://schemas.microsoft.com/ado/2007/08/dataservices/related/Asset" type="application/atom+xml;type=entry" href="https://media.windows.net/api/Assets('` + url.QueryEscape(parent) + `')" />
+		<title /><author><name /></author><updated>2026-01-01T00:00:00Z</updated><id />
+		<content type="application/xml"><m:properties><d:AccessPolicyId m:null="true" /><d:AssetId m:null="true" /><d:Id m:null="true" /><d:StartTime m:type="Edm.DateTime" m:null="true" /><d:Type m:type="Edm.Int32">1</d:Type></m:properties></content></entry>`
+	if status, body := sendAs(t, s, "application/atom+xml", "application/json", "POST", "Locators", entry); status != 201 || !strings.Contains(body, parent) || !strings.Contains(body, policy) {
+		t.Errorf("%d %s", status, body)
+	}
+	for _, body := range []string{
+		`{"Type":1,"AssetId":"` + other + `","Asset@odata.bind":"Assets('` + parent + `')","AccessPolicyId":"` + policy + `"}`,
+		`{"Type":1,"Asset@odata.bind":"AccessPolicies('` + policy + `')","AccessPolicyId":"` + policy + `"}`,
+		`{"Type":1,"Asset@odata.bind":["Assets('` + parent + `')","Assets('` + parent + `')"],"AccessPolicyId":"` + policy + `"}`,
+		`{"Type":1,"AccessPolicyId":"` + policy + `"}`,
+	} {
+		if code, _, v := ask(t, s, "Contributor", "POST", "Locators", body); code != 400 {
+			t.Errorf("%s: %d %v", body, code, v)
+		}
+	}
+}
 
 // A SAS locator is spelled as the documents print it, backed by a stored access
 // policy that dies with it.

@@ -104,6 +104,9 @@ func (s *Server) property(p *Property, v any) (any, error) {
 
 // finish checks that an insert is whole, and fills in defaults.
 func (s *Server) finish(in *Insert) error {
+	if err := bound(in); err != nil {
+		return err
+	}
 	for _, p := range in.Set.Properties {
 		if p.Access == Read || p.Access == Update {
 			continue
@@ -130,6 +133,22 @@ func (s *Server) finish(in *Insert) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// bound makes a reference to one entity the property that has its key: the .NET
+// SDK of AMS says so which asset and access policy a locator is of.
+func bound(in *Insert) error {
+	for _, nav := range in.Set.Navigation {
+		refs := in.Bind[nav.Name]
+		if nav.Via == "" || nav.Many || len(refs) == 0 {
+			continue
+		}
+		if said := in.Values[nav.Via]; said != nil && !same(said, refs[0].Key) {
+			return BadRequest("The property '%s' and the navigation property '%s' name two entities.", nav.Via, nav.Name)
+		}
+		in.Values[nav.Via] = refs[0].Key
 	}
 	return nil
 }
