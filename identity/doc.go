@@ -1,6 +1,7 @@
 // Package identity knows who is calling. Its Authority is a token service
 // shaped like Azure AD (the v1, v2 and AD FS spellings): service principals
-// exchange a client secret for a signed bearer token; people sign in on a page
+// exchange a client secret, or an assertion that they sign with the key of their
+// certificate (RFC 7523), for a signed bearer token; people sign in on a page
 // (authorization code with PKCE, device code) or, for old clients, by password
 // grant, and their programs go on with refresh tokens; managed identities ask a
 // local URL; media services accounts of old v2 clients show their key (ACS).
@@ -20,7 +21,8 @@
 //     The issuer must name our tenant; its host is not a secret and proves
 //     nothing. The audience must be a well-known name of the service asked, or
 //     a host that this server is configured to answer as, or the very host
-//     that issued the token.
+//     that issued the token. The audience of an assertion must be a host that is
+//     configured: the client made it, and whoever got it could send any Host.
 //   - Roles are read when a token is used, not when it was issued, so taking a
 //     principal or a person away ends their tokens; a new password ends the
 //     refresh tokens. (A provider's tokens carry their roles until they expire.)

@@ -31,6 +31,9 @@ type Directory interface {
 	// Authenticate finds a principal by its secret, or fails with
 	// ErrNoPrincipal or ErrSecret.
 	Authenticate(ctx context.Context, appID, secret string) (*Principal, error)
+	// Certificate finds a principal and the certificate by whose key it signs
+	// in, or fails with ErrNoPrincipal, or ErrSecret if it has none.
+	Certificate(ctx context.Context, appID string) (*Principal, *x509.Certificate, error)
 	// Identity finds the managed identity that has a secret, or fails with
 	// ErrSecret.
 	Identity(ctx context.Context, secret string) (*Principal, error)
@@ -59,8 +62,9 @@ type Folder struct {
 // entry is a principal as principals.json has it.
 type entry struct {
 	Principal
-	SecretDigest []byte `json:"secretSha256"`     // of a random secret, so no slow hash is needed
-	Secret       string `json:"secret,omitempty"` // in clear only if it must be shown again
+	SecretDigest []byte `json:"secretSha256,omitempty"` // of a random secret, so no slow hash is needed; empty: none
+	Secret       string `json:"secret,omitempty"`       // in clear only if it must be shown again
+	Certificate  []byte `json:"certificate,omitempty"`  // DER; in place of a secret
 }
 
 const (
@@ -163,6 +167,25 @@ func (f *Folder) Authenticate(_ context.Context, appID, secret string) (*Princip
 	return nil, ErrNoPrincipal
 }
 
+// Certificate implements Directory.
+func (f *Folder) Certificate(_ context.Context, appID string) (*Principal, *x509.Certificate, error) {
+	all, err := f.principals.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range all {
+		if !strings.EqualFold(e.AppID, appID) {
+			continue
+		}
+		if len(e.Certificate) == 0 {
+			return nil, nil, ErrSecret
+		}
+		c, err := x509.ParseCertificate(e.Certificate)
+		return f.principal(&e), c, err
+	}
+	return nil, nil, ErrNoPrincipal
+}
+
 // Identity implements Directory.
 func (f *Folder) Identity(_ context.Context, secret string) (*Principal, error) {
 	all, err := f.principals.read()
@@ -224,34 +247,80 @@ func (f *Folder) Create(name string, kind Kind, assignments []Assignment) (appID
 	if err := errors.Join(checkName(name), checkAssignments(assignments)); err != nil {
 		return "", "", err
 	}
-	err = f.principals.update(func(all []entry) ([]entry, error) {
-		if slices.ContainsFunc(all, func(e entry) bool { return e.Name == name }) {
-			return nil, fmt.Errorf("identity: there is a principal %q already", name)
-		}
+	err = f.add(name, func() entry {
 		e, s := newEntry(name, kind, assignments)
 		appID, secret = e.AppID, s
-		return append(slices.Clone(all), e), nil
+		return e
 	})
 	return appID, secret, err
 }
 
-// Rotate gives a principal, found by client id or name, a new secret; the old
-// one ends. Tokens it holds live on, for at most their lifetime.
-func (f *Folder) Rotate(who string) (appID, secret string, err error) {
-	err = f.principals.update(func(all []entry) ([]entry, error) {
+// add adds the principal that made makes, whose name must be new.
+func (f *Folder) add(name string, made func() entry) error {
+	return f.principals.update(func(all []entry) ([]entry, error) {
+		if slices.ContainsFunc(all, func(e entry) bool { return e.Name == name }) {
+			return nil, fmt.Errorf("identity: there is a principal %q already", name)
+		}
+		return append(slices.Clone(all), made()), nil
+	})
+}
+
+// CreateSigned makes a service principal that signs in by the key of a
+// certificate, and has no secret.
+func (f *Folder) CreateSigned(name string, assignments []Assignment, c *x509.Certificate) (appID string, err error) {
+	if err := errors.Join(checkName(name), checkAssignments(assignments), checkCertificate(c)); err != nil {
+		return "", err
+	}
+	err = f.add(name, func() entry {
+		e, _ := newEntry(name, Application, assignments)
+		e.SecretDigest, e.Certificate = nil, c.Raw
+		appID = e.AppID
+		return e
+	})
+	return appID, err
+}
+
+// Register gives a service principal, found by client id or name, a certificate
+// in place of its secret or its old one. Tokens it holds live on, for at most
+// their lifetime.
+func (f *Folder) Register(who string, c *x509.Certificate) (appID string, err error) {
+	if err := checkCertificate(c); err != nil {
+		return "", err
+	}
+	err = f.change(who, func(e *entry) error {
+		if e.Secret != "" || e.Kind != Application {
+			return fmt.Errorf("identity: the principal %q needs its secret", e.Name)
+		}
+		appID, e.SecretDigest, e.Certificate = e.AppID, nil, c.Raw
+		return nil
+	})
+	return appID, err
+}
+
+// change changes the principal that has a client id or a name.
+func (f *Folder) change(who string, change func(*entry) error) error {
+	return f.principals.update(func(all []entry) ([]entry, error) {
 		i := slices.IndexFunc(all, func(e entry) bool { return e.is(who) })
 		if i < 0 {
 			return nil, ErrNoPrincipal
 		}
 		all = slices.Clone(all)
-		kept := all[i].Secret != ""
+		return all, change(&all[i])
+	})
+}
+
+// Rotate gives a principal, found by client id or name, a new secret; the old
+// one, or the certificate, ends. Tokens it holds live on, for at most their
+// lifetime.
+func (f *Folder) Rotate(who string) (appID, secret string, err error) {
+	err = f.change(who, func(e *entry) error {
 		secret = newSecret()
 		digest := sha256.Sum256([]byte(secret))
-		appID, all[i].SecretDigest = all[i].AppID, digest[:]
-		if kept {
-			all[i].Secret = secret
+		appID, e.SecretDigest, e.Certificate = e.AppID, digest[:], nil
+		if e.Secret != "" {
+			e.Secret = secret
 		}
-		return all, nil
+		return nil
 	})
 	return appID, secret, err
 }

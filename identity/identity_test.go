@@ -171,7 +171,7 @@ func TestTokenRefused(t *testing.T) {
 	}{
 		{"secret", "POST", v2path, w.form(append(scope, "client_secret", "no")...), 401, "invalid_client", 7000215},
 		{"no secret", "POST", v2path, w.form(append(scope, "client_secret", "")...), 401, "invalid_client", 7000218},
-		{"assertion", "POST", v2path, w.form(append(scope, "client_secret", "", "client_assertion", "x.y.z")...), 401, "invalid_client", 700027},
+		{"assertion", "POST", v2path, w.form(append(scope, "client_secret", "", "client_assertion", "x.y.z")...), 400, "invalid_request", 900144},
 		{"app", "POST", v2path, w.form(append(scope, "client_id", uuid.NewString())...), 400, "unauthorized_client", 700016},
 		{"no app", "POST", v2path, w.form(append(scope, "client_id", "")...), 400, "invalid_request", 900144},
 		{"no grant", "POST", v2path, w.form(append(scope, "grant_type", "")...), 400, "invalid_request", 900144},

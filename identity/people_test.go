@@ -373,7 +373,7 @@ func TestPasswordGrant(t *testing.T) {
 		"no program":          {form("client_id", ""), 900144},
 		"program is no GUID":  {form("client_id", "az"), 700016},
 		"secret of a program": {form("client_id", w.id, "client_secret", "wrong"), 7000215},
-		"certificate":         {form("client_id", w.id, "client_assertion", "e30.e30.x"), 700027},
+		"certificate":         {form("client_id", w.id, "client_assertion", "e30.e30.x", "client_assertion_type", assertionType), 50027},
 	} {
 		if status, body := w.ask("POST", "/common/oauth2/token", tt.form, nil); status == 200 || fmt.Sprint(body["error_codes"]) != fmt.Sprint([]any{tt.code}) {
 			t.Errorf("%s: %d %v", name, status, body)

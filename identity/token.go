@@ -26,6 +26,7 @@ type award struct {
 	person *Person    // whom it acts for; nil: for itself
 	want   want
 	nonce  string // of the sign-in, for its ID token
+	signed bool   // the program showed an assertion, not a secret
 }
 
 // A grantType checks a token request of one grant_type.
@@ -175,14 +176,15 @@ func missing(field string) *fault {
 		text: fmt.Sprintf("The request body must contain the following parameter: '%s'.", field)}
 }
 
-// clientCredentials is the grant of service principals: a client secret.
+// clientCredentials is the grant of service principals: a client secret or an
+// assertion.
 func (a *Authority) clientCredentials(p place, r *http.Request, form url.Values) (*award, *fault) {
 	who, f := a.client(r, form)
 	if f != nil {
 		return nil, f
 	}
 	q, f := a.wanted(p, r, form, false)
-	return &award{who: who, want: q}, f
+	return &award{who: who, want: q, signed: form.Get("client_assertion") != ""}, f
 }
 
 // client finds who asks, by the form or by HTTP Basic.
@@ -198,12 +200,14 @@ func (a *Authority) client(r *http.Request, form url.Values) (*Principal, *fault
 		}
 		id, secret = user, password
 	}
-	switch {
+	switch assertion := form.Get("client_assertion"); {
+	case assertion != "" && secret != "": // RFC 6749 2.3
+		return nil, &fault{status: http.StatusBadRequest, oauth: "invalid_request", code: 90019,
+			text: "The request has a 'client_secret' and a 'client_assertion': send one of them."}
+	case assertion != "":
+		return a.assertion(r.Context(), id, form.Get("client_assertion_type"), assertion)
 	case id == "":
 		return nil, missing("client_id")
-	case secret == "" && form.Get("client_assertion") != "":
-		return nil, &fault{status: http.StatusUnauthorized, oauth: "invalid_client", code: 700027,
-			text: fmt.Sprintf("No certificate is registered on application '%s', and this authority takes none: use a client secret.", clip(id))}
 	case secret == "":
 		return nil, &fault{status: http.StatusUnauthorized, oauth: "invalid_client", code: 7000218,
 			text: "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."}
@@ -227,7 +231,7 @@ type claims struct {
 	TenantID string   `json:"tid"`
 	ObjectID string   `json:"oid"`
 	AppID    string   `json:"appid"`
-	AppACR   string   `json:"appidacr,omitempty"` // "0": public, "1": by secret
+	AppACR   string   `json:"appidacr,omitempty"` // "0": public, "1": by secret, "2": by certificate
 	AZP      string   `json:"azp,omitempty"`      // appid in version 2.0
 	AZPACR   string   `json:"azpacr,omitempty"`
 	IdP      string   `json:"idp,omitempty"`
@@ -255,6 +259,9 @@ func (a *Authority) issue(won *award, f flavour, origin string, now time.Time) (
 	p := won.who
 	c := a.claims(p, f, origin, now)
 	c.AppID, c.AppACR, c.IDType, c.AppName = p.AppID, "1", typeApp, p.Name
+	if won.signed {
+		c.AppACR = "2"
+	}
 	if won.person != nil {
 		c.AppACR, c.IDType, c.AppName, c.Scope = "0", typeUser, "", "user_impersonation"
 		c.describe(won.person)

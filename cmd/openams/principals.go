@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -75,13 +77,14 @@ func principalsCommand() *cobra.Command {
 		Use:   "principals",
 		Short: "Keep the service principals and managed identities of a data folder",
 		Long: `principals keeps the programs that may call: service principals sign in with a
-client id and a secret, managed identities ask /msi/token with a secret alone.
+client id and a secret, or an assertion that they sign with the key of their
+certificate; managed identities ask /msi/token with a secret alone.
 A server that runs on the data folder sees every change at once.`,
 	}
 	folder := folderFlag(cmd)
 	asJSON := jsonFlag(cmd)
 
-	var kind string
+	var kind, certificate string
 	create := &cobra.Command{
 		Use:   "create NAME --role ROLE",
 		Short: "Make a principal and show its secret, this once",
@@ -89,6 +92,7 @@ A server that runs on the data folder sees every change at once.`,
 	}
 	assigned := assignmentFlags(create)
 	create.Flags().StringVar(&kind, "kind", "application", "application or managed-identity")
+	create.Flags().StringVar(&certificate, "certificate", "", certificateUsage)
 	create.RunE = func(cmd *cobra.Command, args []string) error {
 		f, err := folder()
 		if err != nil {
@@ -102,6 +106,20 @@ A server that runs on the data folder sees every change at once.`,
 		if kinds[kind] == "" {
 			return fmt.Errorf("--kind %q is neither application nor managed-identity", kind)
 		}
+		if certificate != "" {
+			if kind != "application" {
+				return errors.New("a managed identity has a secret and no --certificate")
+			}
+			c, err := readCertificate(certificate)
+			if err != nil {
+				return err
+			}
+			id, err := f.CreateSigned(args[0], assignments, c)
+			if err != nil {
+				return err
+			}
+			return printSecret(cmd.OutOrStdout(), *asJSON, f, id, "")
+		}
 		id, secret, err := f.Create(args[0], kinds[kind], assignments)
 		if err != nil {
 			return err
@@ -112,22 +130,33 @@ A server that runs on the data folder sees every change at once.`,
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "Programs find it with IDENTITY_ENDPOINT=https://HOST:PORT/msi/token and the secret as IDENTITY_HEADER.")
 		return err
 	}
+	var fresh string
 	rotate := &cobra.Command{
 		Use:   "rotate NAME|CLIENT-ID",
-		Short: "Give a principal a new secret, and show it this once",
+		Short: "Give a principal a new secret, and show it this once, or a new certificate",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := folder()
 			if err != nil {
 				return err
 			}
-			id, secret, err := f.Rotate(args[0])
+			var id, secret string
+			if fresh == "" {
+				id, secret, err = f.Rotate(args[0])
+			} else {
+				c, cerr := readCertificate(fresh)
+				if cerr != nil {
+					return cerr
+				}
+				id, err = f.Register(args[0], c)
+			}
 			if err != nil {
 				return unknown("principal", args[0], err)
 			}
 			return printSecret(cmd.OutOrStdout(), *asJSON, f, id, secret)
 		},
 	}
+	rotate.Flags().StringVar(&fresh, "certificate", "", certificateUsage)
 	remove := &cobra.Command{
 		Use:   "delete NAME|CLIENT-ID",
 		Short: "Take a principal away; its tokens end",
@@ -219,12 +248,43 @@ func describe(assignments []identity.Assignment) string {
 	return strings.Join(all, ", ")
 }
 
+// printSecret says how a principal signs in. An empty secret: by a certificate.
 func printSecret(w io.Writer, asJSON bool, f *identity.Folder, id, secret string) error {
 	if asJSON {
-		return printJSON(w, map[string]string{"tenantId": f.TenantID, "clientId": id, "clientSecret": secret})
+		made := map[string]string{"tenantId": f.TenantID, "clientId": id}
+		if secret != "" {
+			made["clientSecret"] = secret
+		}
+		return printJSON(w, made)
 	}
-	_, err := fmt.Fprintf(w, "tenant         %s\nclient id      %s\nclient secret  %s\n", f.TenantID, id, secret)
+	_, err := fmt.Fprintf(w, "tenant         %s\nclient id      %s\n", f.TenantID, id)
+	if err == nil && secret != "" {
+		_, err = fmt.Fprintf(w, "client secret  %s\n", secret)
+	}
 	return err
+}
+
+const certificateUsage = "file of the certificate (PEM or DER) by whose key the principal signs in, in place of a secret"
+
+// readCertificate reads the first certificate of a file. A private key beside it
+// is not looked at.
+func readCertificate(path string) (*x509.Certificate, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	der := b
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			der = block.Bytes
+			break
+		}
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%s: no certificate in PEM or DER: %w", path, err)
+	}
+	return c, nil
 }
 
 func printJSON(w io.Writer, v any) error {

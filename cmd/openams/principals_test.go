@@ -2,10 +2,17 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
@@ -54,6 +61,36 @@ func TestPrincipals(t *testing.T) {
 	if out, err := run(principalsCommand(), "", "create", "vm", "--kind", "managed-identity", "--role", "owner", "--data", dir); err != nil || !strings.Contains(out, "client secret") {
 		t.Error(out, err)
 	}
+	// By a certificate in place of a secret.
+	file := filepath.Join(t.TempDir(), "signer.pem")
+	key, der := selfSigned(t)
+	pair := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	if err := os.WriteFile(file, pair, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err = run(principalsCommand(), "", "create", "signer", "--role", "reader", "--certificate", file, "--json", "--data", dir)
+	var signer struct{ ClientID, ClientSecret string }
+	if err != nil || json.Unmarshal([]byte(out), &signer) != nil || signer.ClientSecret != "" {
+		t.Fatal(out, err)
+	}
+	if p, c, err := server.Certificate(t.Context(), signer.ClientID); err != nil || p.Name != "signer" || !bytes.Equal(c.Raw, der) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if out, err := run(principalsCommand(), "", "rotate", "signer", "--data", dir); err != nil || !strings.Contains(out, "client secret") {
+		t.Error(out, err)
+	}
+	if _, _, err := server.Certificate(t.Context(), signer.ClientID); err == nil {
+		t.Error("the certificate is good after rotate")
+	}
+	if err := os.WriteFile(file, der, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(principalsCommand(), "", "rotate", "signer", "--certificate", file, "--data", dir); err != nil || strings.Contains(out, "secret") {
+		t.Error(out, err)
+	}
+	if _, _, err := server.Certificate(t.Context(), signer.ClientID); err != nil {
+		t.Error(err)
+	}
 	out, err = run(principalsCommand(), "", "list", "--data", dir)
 	for _, want := range []string{"robot", made.ClientID, "Media Services Media Operator at /subscriptions/s, Reader at", "ManagedIdentity"} {
 		if err != nil || !strings.Contains(out, want) {
@@ -74,6 +111,11 @@ func TestPrincipals(t *testing.T) {
 		{"create", "x", "--role", "king", "--data", dir},
 		{"create", "x", "--role", "reader", "--kind", "person", "--data", dir},
 		{"create", "vm", "--role", "reader", "--data", dir},
+		{"create", "x", "--role", "reader", "--certificate", filepath.Join(dir, "none"), "--data", dir},
+		{"create", "x", "--role", "reader", "--certificate", filepath.Join(dir, "secrets", "principals.json"), "--data", dir},
+		{"create", "x", "--role", "reader", "--certificate", file, "--kind", "managed-identity", "--data", dir},
+		{"rotate", "vm", "--certificate", file, "--data", dir},
+		{"rotate", "nobody", "--certificate", file, "--data", dir},
 		{"delete", "nobody", "--data", dir},
 		{"rotate", "nobody", "--data", dir},
 		{"list", "--data", filepath.Join(dir, "none")},
@@ -83,6 +125,23 @@ func TestPrincipals(t *testing.T) {
 			t.Errorf("%v: %s", args, out)
 		}
 	}
+}
+
+// selfSigned is a key (PKCS 8) and its certificate.
+func selfSigned(t *testing.T) (key, der []byte) {
+	t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	if der, err = x509.CreateCertificate(rand.Reader, template, template, private.Public(), private); err != nil {
+		t.Fatal(err)
+	}
+	if key, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
+		t.Fatal(err)
+	}
+	return key, der
 }
 
 func TestUsers(t *testing.T) {
