@@ -3,6 +3,7 @@ package restv2_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -229,6 +230,36 @@ func TestLists(t *testing.T) {
 	}
 	if _, _, v = ask(t, s, "Reader", "GET", "StorageAccounts('store')", ""); v["IsDefault"] != true || v["BytesUsed"] != nil {
 		t.Errorf("%v", v)
+	}
+}
+
+// Who may not write is told so, whatever the body is and whatever there is.
+func TestReaderWritesNothing(t *testing.T) {
+	s, _, _ := newWorld(t)
+	var m struct {
+		Value []struct{ Name string }
+	}
+	status, body := sendAs(t, s, "application/json", "application/json", "GET", "", "")
+	if err := json.Unmarshal([]byte(body), &m); err != nil || status != 200 || len(m.Value) < 20 {
+		t.Fatal(status, body, err)
+	}
+	for _, set := range m.Value {
+		for _, method := range []string{"POST", "MERGE", "PUT", "PATCH", "DELETE"} {
+			path := set.Name
+			if method != "POST" {
+				path += "('x')"
+			}
+			code, _, v := ask(t, s, "Reader", method, path, `{"no":"body"}`)
+			if code != 403 && code != 405 && (code != 400 || !strings.Contains(fmt.Sprint(v), "cannot be updated")) {
+				t.Errorf("%s %s: %d %v", method, path, code, v)
+			}
+		}
+	}
+	for path, body := range map[string]string{"Assets('x')/Files": "{", "Assets('x')/$links/ContentKeys": "{", "Jobs('x')/Tasks": "{",
+		"StreamingEndpoints('x')/Start": "{", "Assets('x')/Publish": "{"} {
+		if code, _, v := ask(t, s, "Reader", "POST", path, body); code != 403 {
+			t.Errorf("POST %s: %d %v", path, code, v)
+		}
 	}
 }
 

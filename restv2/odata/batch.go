@@ -23,25 +23,30 @@ func (s *Server) batch(c *call) (*response, error) {
 	}
 	id := strings.ToLower(rand.Text())
 	boundary := "batchresponse_" + id
-	var out bytes.Buffer
-	for i, st := range steps {
-		fmt.Fprintf(&out, "--%s\r\n", boundary)
-		switch {
-		case out.Len() > maxAnswer:
-			writePart(&out, s.failure(c, Errorf(http.StatusRequestEntityTooLarge, "The answer to the batch is too large.")), "")
-		case st.changeset:
-			s.changeset(&out, c, st.operations, fmt.Sprintf("changesetresponse_%s%d", id, i))
-		default:
-			op := st.operations[0]
-			resp := s.single(c, op)
-			writePart(&out, resp, op.header.Get("Content-Id"))
-		}
-	}
-	fmt.Fprintf(&out, "--%s--\r\n", boundary)
 	resp := newResponse(http.StatusAccepted)
 	resp.header.Set("DataServiceVersion", "1.0;")
 	// The boundary is the last parameter: the PHP SDK takes all after it.
-	resp.set("multipart/mixed; boundary="+boundary, out.Bytes())
+	resp.set("multipart/mixed; boundary="+boundary, nil)
+	resp.parts = func(yield func([]byte) bool) {
+		size := 0
+		for i, st := range steps {
+			var out bytes.Buffer
+			fmt.Fprintf(&out, "--%s\r\n", boundary)
+			switch {
+			case size > maxAnswer:
+				writePart(&out, s.failure(c, Errorf(http.StatusRequestEntityTooLarge, "The answer to the batch is too large.")), "")
+			case st.changeset:
+				s.changeset(&out, c, st.operations, fmt.Sprintf("changesetresponse_%s%d", id, i))
+			default:
+				op := st.operations[0]
+				writePart(&out, s.single(c, op), op.header.Get("Content-Id"))
+			}
+			if size += out.Len(); !yield(out.Bytes()) {
+				return
+			}
+		}
+		yield(fmt.Appendf(nil, "--%s--\r\n", boundary))
+	}
 	return resp, nil
 }
 

@@ -1,6 +1,7 @@
 package odata_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -159,6 +160,37 @@ func TestChangeset(t *testing.T) {
 		if strings.Contains(got, "201 Created") || strings.Contains(got, "changesetresponse") || !strings.Contains(got, "Content-ID: 2") || !strings.Contains(got, "\r\n\r\n1\r\n") {
 			t.Errorf("%s\n%s", bad, got)
 		}
+	}
+}
+
+// A sent is a client that sees how many assets there are at each piece of an
+// answer.
+type sent struct {
+	*httptest.ResponseRecorder
+	w    *world
+	seen []int
+}
+
+func (s *sent) Write(b []byte) (int, error) {
+	s.seen = append(s.seen, len(s.w.sets["Assets"].entities))
+	return s.ResponseRecorder.Write(b)
+}
+
+// The answer is sent as it is made: that to a small batch of large reads would
+// fill the memory.
+func TestBatchIsSentInPieces(t *testing.T) {
+	w, s := newWorld(t)
+	r := httptest.NewRequest("POST", "http://media.example/api/$batch", strings.NewReader(
+		strings.Repeat("--b\nContent-Type: application/http\n\nPOST Assets HTTP/1.1\nAccept: application/json\nContent-Type: application/json\n\n{}\n", 3)+"--b--"))
+	r.Header = http.Header{"Content-Type": {"multipart/mixed; boundary=b"}, "X-Ms-Version": {"2.19"}}
+	first := len(w.sets["Assets"].entities) + 1
+	got := &sent{ResponseRecorder: httptest.NewRecorder(), w: w}
+	s.ServeHTTP(got, r)
+	if got.Code != 202 || strings.Count(got.Body.String(), "201 Created") != 3 {
+		t.Fatalf("%d %s", got.Code, got.Body)
+	}
+	if diff := cmp.Diff([]int{first, first + 1, first + 2, first + 2}, got.seen); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -39,10 +39,14 @@ func (s *Server) change(c *call, t *target) (*response, error) {
 	return nil, Errorf(http.StatusMethodNotAllowed, "The HTTP method '%s' is not known.", clip(c.method))
 }
 
-// readInsert reads the body of a POST to the collection t.
+// readInsert reads the body of a POST to the collection t, which the caller may
+// make.
 func (s *Server) readInsert(c *call, t *target) (*Insert, error) {
 	if !t.set.allows(http.MethodPost) && (t.nav == nil || !t.nav.Deep) {
 		return nil, wrongMethod(t.set, c.method)
+	}
+	if err := s.allow(c, http.MethodPost, t.set.Name); err != nil {
+		return nil, err
 	}
 	o, err := s.body(c)
 	if err != nil {
@@ -73,9 +77,6 @@ func (s *Server) create(c *call, in *Insert) (*response, *Result, error) {
 		return nil, nil, notServed(in.Set, http.MethodPost)
 	}
 	if err := s.finish(in); err != nil {
-		return nil, nil, err
-	}
-	if err := s.allow(c, http.MethodPost, in.Set.Name); err != nil {
 		return nil, nil, err
 	}
 	result, err := h.Create(c.ctx, in)
@@ -212,15 +213,15 @@ func (s *Server) call(c *call, f *Function, key string) (*response, error) {
 		e.Header = http.Header{"Allow": {f.Method}}
 		return nil, e
 	}
-	args, err := s.arguments(c, f)
-	if err != nil {
-		return nil, err
-	}
 	method := f.Method
 	if f.Returns == "" {
 		method = http.MethodPost
 	}
 	if err := s.allow(c, method, f.ID()); err != nil {
+		return nil, err
+	}
+	args, err := s.arguments(c, f)
+	if err != nil {
 		return nil, err
 	}
 	result, err := h(c.ctx, key, args)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -85,6 +86,10 @@ type response struct {
 	status int
 	header http.Header
 	body   []byte
+
+	// parts, in place of body, makes an answer piece by piece while it is sent:
+	// that to a $batch may be a thousand times as large as the request.
+	parts iter.Seq[[]byte]
 }
 
 // ServeHTTP implements http.Handler. The path of r is the whole one: a mux in
@@ -211,6 +216,15 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, c *call, resp *res
 	}
 	if id := r.Header.Get("x-ms-client-request-id"); id != "" && len(id) <= 1024 {
 		h.Set("X-Ms-Client-Request-Id", id)
+	}
+	if resp.parts != nil {
+		w.WriteHeader(resp.status)
+		for part := range resp.parts {
+			if _, err := w.Write(part); err != nil {
+				return // the client is gone
+			}
+		}
+		return
 	}
 	if resp.status != http.StatusNoContent {
 		h.Set("Content-Length", strconv.Itoa(len(resp.body)))
