@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openams/openams/blob"
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/mp4"
 )
@@ -17,7 +19,8 @@ import (
 // the pictures: a segment of 100 kB takes as many reads as it has pieces, which
 // costs ten times what sending it does. A packer copies the samples of such a
 // track behind each other into a file of its own, once and in the background; the
-// users' files stay as they are. Segments are the same, byte by byte.
+// users' files stay as they are. Segments are the same, byte by byte. What lies
+// encrypted in the store is not copied: it would lie in the clear.
 type packer struct {
 	files *openFiles
 	shelf *shelf
@@ -114,6 +117,9 @@ func (p *packer) work(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
+			if errors.Is(err, errSecret) {
+				continue
+			}
 			if err != nil {
 				p.log.Warn("origin: the audio of a file could not be laid out for streaming", "blob", j.from.name, "err", err)
 				continue
@@ -126,13 +132,19 @@ func (p *packer) work(ctx context.Context) {
 	}
 }
 
+// errSecret says that a file is storage encrypted.
+var errSecret = errors.New("the file is encrypted")
+
 // pack writes the samples of a track in order.
 func (p *packer) pack(ctx context.Context, j job) error {
-	f, err := p.files.openSource(ctx, j.from)
+	f, err := p.files.acquire(ctx, j.from.version)
 	if err != nil {
 		return err
 	}
-	defer f.release()
+	defer p.files.release(f)
+	if r, ok := f.content.(*blob.Reader); ok && r.Decrypts() {
+		return errSecret
+	}
 	const step = 4096 // samples
 	n := j.track.NumSamples()
 	return p.shelf.keep(j.path, j.track.Bytes(0, n), func(w io.Writer) error {

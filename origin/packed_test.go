@@ -2,12 +2,16 @@ package origin
 
 import (
 	"bytes"
+	"context"
+	"crypto/cipher"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/openams/openams/blob"
 )
 
 // interleaved is an MP4 with the audio of 20 s in small pieces between pictures.
@@ -113,5 +117,47 @@ func TestPackedIsBounded(t *testing.T) {
 	}
 	if newPacker(nil, newShelf("", 5), nil) != nil || newPacker(nil, newShelf("x", 0), nil) != nil {
 		t.Error("a packer that is off works")
+	}
+}
+
+// clearBlobs decrypts all files, by a cipher that changes nothing.
+type clearBlobs struct{ *blob.Store }
+
+func (c clearBlobs) Open(ctx context.Context, account, container, name string) (*blob.Reader, error) {
+	r, err := c.Store.Open(ctx, account, container, name)
+	if err == nil {
+		r.Decrypt(func(int64) cipher.Stream { return same{} }, "")
+	}
+	return r, err
+}
+
+type same struct{}
+
+func (same) XORKeyStream(to, from []byte) { copy(to, from) }
+
+// The audio of a storage-encrypted file is not laid out: the copy would lie in
+// the clear on the disk.
+func TestPackedIsNotSecret(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audio")
+	s := newStage(t, func(c *Config) {
+		c.AudioDir, c.AudioDisk = dir, 1<<20
+		c.Blobs = clearBlobs{c.Blobs.(watched).Store}
+	})
+	s.put("foreign.mp4", interleaved(t))
+	s.put("foreign.ism", []byte(interleavedISM))
+	s.get("foreign.ism/manifest")
+	p := s.handler.titles.packer
+	idle := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.queued) == 0
+	}
+	for end := time.Now().Add(10 * time.Second); !idle(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the packer does not end")
+		}
+	}
+	if kept, _ := filepath.Glob(filepath.Join(dir, "*")); len(kept) != 0 {
+		t.Errorf("kept in the clear: %q", kept)
 	}
 }
