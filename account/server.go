@@ -69,6 +69,7 @@ type Server struct {
 	uploads        arrivals // to ingest manifests
 	accessPolicies tally
 	protection     protection
+	usage          usage
 }
 
 // New makes a Server. It touches nothing.
@@ -94,6 +95,7 @@ func New(c Config) *Server {
 
 		uploads:        arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
 		accessPolicies: tally{of: map[string]counted{}, count: (*catalog.Tx).CountLocatorPolicies},
+		usage:          usage{of: map[string]used{}},
 	}
 }
 

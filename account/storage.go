@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
@@ -98,6 +100,40 @@ func mayAttach(ctx context.Context, a *ams.Account, storage string) error {
 // hasStorage is HasStorage for a name as a client spells it.
 func hasStorage(a *ams.Account, name string) bool {
 	return slices.ContainsFunc(a.Storage, func(s ams.AccountStorage) bool { return strings.EqualFold(s.Name, name) })
+}
+
+// usage keeps what StorageBytes found.
+type usage struct {
+	mu sync.Mutex
+	of map[string]used // by the name of the storage account
+}
+
+type used struct {
+	bytes      int64
+	from, till time.Time // of the count
+}
+
+// StorageBytes is how many bytes the blobs of a storage account have. Counting
+// takes long where there are many, so that the number may be as old as fifty
+// times that.
+func (a *Account) StorageBytes(ctx context.Context, name string) (int64, error) {
+	u := &a.s.usage
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if known, ok := u.of[name]; ok && time.Since(known.till) < 50*known.till.Sub(known.from) {
+		return known.bytes, nil
+	}
+	now := used{from: time.Now()}
+	err := a.s.Catalog.View(ctx, func(tx *catalog.Tx) (err error) {
+		now.bytes, err = tx.StorageBytes(name)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	now.till = time.Now()
+	u.of[name] = now
+	return now.bytes, nil
 }
 
 // SyncStorageKeys is what clients call after they rotated the keys of a

@@ -371,9 +371,10 @@ func (a *Account) outputAssets(ctx context.Context, job *ams.Job, r TaskJobReque
 		suffix = "nb:jid:UUID:" + job.ID
 	}
 	for i, t := range r.Tasks {
+		p, _ := ams.ProcessorByID(t.Spec.Processor) // taskPreset has found it
 		for _, o := range t.Outputs {
-			if o.Options == ams.CommonEncryptionProtected || o.Options == ams.EnvelopeEncryptionProtected {
-				return nil, ams.Errorf(ams.Unsupported, "Task %d: no processor of this server makes files that fit the assetCreationOptions %d.", i, o.Options)
+			if !p.Makes(o.Options) {
+				return nil, ams.Errorf(ams.Unsupported, "Task %d: the processor '%s' makes no files that fit the assetCreationOptions %d.", i, p.Name, o.Options)
 			}
 			label := o.Name
 			if label == "" {

@@ -30,7 +30,7 @@ var processors = map[string]string{
 func ParseConfiguration(processor, text string) (ams.Preset, error) {
 	kind, ok := processors[processor]
 	if !ok {
-		return ams.Preset{}, ams.Errorf(ams.Unsupported, "The processor '%s' does not encode.", processor)
+		return ams.Preset{}, ams.Errorf(ams.Unsupported, "This server does not run the processor '%s'.", processor)
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
 	field := "presetName"

@@ -65,7 +65,7 @@ func TestConfiguration(t *testing.T) {
 		{"Media Encoder Standard", "H264 Broadband 720p", "'H264 Broadband 720p' is a preset of the processor Azure Media Encoder"},
 		{"Azure Media Encoder", "H264 Multiple Bitrate 720p", "'H264 Multiple Bitrate 720p' is a preset of the processor Media Encoder Standard"},
 		{"Windows Azure Media Encoder", "H264 Nothing", "preset 'H264 Nothing'"},
-		{"Azure Media Indexer", "x", "'Azure Media Indexer' does not encode"},
+		{"Azure Media Indexer", "x", "does not run the processor 'Azure Media Indexer'"},
 	} {
 		if _, err := ParseConfiguration(tt.processor, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s, %q: %v, want %q", tt.processor, tt.text, err, tt.want)

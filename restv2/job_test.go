@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -284,13 +285,13 @@ func TestJobRefused(t *testing.T) {
 		{task(mes, preset, body("JobOutputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "cycle"},
 		{strings.Repeat(good+",", 30) + good, asset, 400, "at most 30 tasks"},
 		{task("00000000-0000-0000-0000-000000000000", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "no media processor"},
-		{task("233e57fc-36bb-4f6f-8f18-3b662747a9f8", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "no media processor"},
-		{task("38a620d8-b8dc-4e39-bb2e-7d589587232b", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "Windows Azure Media Encryptor"},
+				{task("38a620d8-b8dc-4e39-bb2e-7d589587232b", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "Windows Azure Media Encryptor"},
 		{task(mes, "No such preset", body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "No such preset"},
 		{task(ame, preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "Media Encoder Standard"},
 		{task(mes, preset, "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset><outputAsset>JobOutputAsset(1)</outputAsset></taskBody>", ""), asset, 400, "one output asset"},
 		{task(mes, preset, "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset storageAccountName='none'>JobOutputAsset(0)</outputAsset></taskBody>", ""), asset, 404, "'none'"},
-		{task(mes, preset, "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset assetCreationOptions='4'>JobOutputAsset(0)</outputAsset></taskBody>", ""), asset, 400, "assetCreationOptions"},
+		{task(mes, preset, "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset assetCreationOptions='4'>JobOutputAsset(0)</outputAsset></taskBody>", ""), asset, 400, "'Media Encoder Standard' makes no files that fit the assetCreationOptions 4"},
+		{task(mes, preset, "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset assetCreationOptions='2'>JobOutputAsset(0)</outputAsset></taskBody>", ""), asset, 400, "assetCreationOptions 2"},
 		{task(mes, preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), `,"Options":9`), asset, 400, "Options"},
 		{good, "nb:cid:UUID:00000000-0000-0000-0000-000000000000", 404, "input asset"},
 		{good, two, 400, "primary file"},
@@ -568,5 +569,46 @@ func TestJobsOfBothAPIs(t *testing.T) {
 	if _, _, err := w.account.CreateOrUpdateTransform(ctx, account.V2Jobs, account.TransformInput{Outputs: []ams.TransformOutput{
 		{Preset: ams.Preset{Type: ams.BuiltIn, Body: []byte(`{"presetName":"AdaptiveStreaming"}`)}}}}); ams.CodeOf(err) != ams.Invalid {
 		t.Errorf("the name was taken: %v", err)
+	}
+}
+
+// Every processor of the list either takes a job or is refused by name, when the
+// job is submitted.
+func TestProcessors(t *testing.T) {
+	w := openWorld(t)
+	asset := input(t, w)
+	code, _, v := ask(t, w.Server, "Reader", "GET", "MediaProcessors", "")
+	if code != 200 {
+		t.Fatalf("%d %v", code, v)
+	}
+	list := v["value"].([]any)
+	taken := map[string]bool{}
+	for _, item := range list {
+		p := item.(map[string]any)
+		id, name := p["Id"].(string), p["Name"].(string)
+		if version, err := strconv.ParseFloat(p["Version"].(string), 64); err != nil || version <= 0 || !strings.HasPrefix(id, "nb:mpid:UUID:") {
+			t.Errorf("%v", p)
+		}
+		for _, configuration := range []string{"", map[string]string{"Media Encoder Standard": "Adaptive Streaming", "Azure Media Encoder": "H264 Smooth Streaming 720p", "Windows Azure Media Encoder": "H264 Smooth Streaming 720p"}[name]} {
+			code, _, v := ask(t, w.Server, "Contributor", "POST", "Jobs", `{"Name":"j","InputMediaAssets@odata.bind":["`+uri("Assets", asset)+`"],"Tasks":[{"MediaProcessorId":"`+id+`","Configuration":"`+configuration+`",
+				"TaskBody":"<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset></taskBody>"}]}`)
+			switch {
+			case code == 201:
+				taken[name] = true
+			case code != 400 || !strings.Contains(fmt.Sprint(v), "'"+name+"'"):
+				t.Errorf("%s, %q: %d %v", name, configuration, code, v)
+			}
+		}
+	}
+	if len(list) != 18 {
+		t.Errorf("%d processors", len(list))
+	}
+	for _, name := range []string{"Media Encoder Standard", "Azure Media Encoder", "Windows Azure Media Encoder", "Storage Decryption"} {
+		if !taken[name] {
+			t.Errorf("no job of %s was taken", name)
+		}
+	}
+	if n := len(strings.Fields(names(t, w.Server, "Jobs", "Id"))); n < len(taken) {
+		t.Errorf("%d jobs of %d processors", n, len(taken))
 	}
 }

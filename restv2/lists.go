@@ -40,23 +40,34 @@ func byKey(list []odata.Entity, property, key, set string) (odata.Entity, error)
 	return nil, odata.NotFound(set)
 }
 
-// storageAccounts serves the StorageAccounts set. How many bytes there are is
-// not counted: null.
+// storageAccounts serves the StorageAccounts set.
 type storageAccounts struct{}
 
-func (storageAccounts) all(ctx context.Context) []odata.Entity {
+func (storageAccounts) all(ctx context.Context) ([]odata.Entity, error) {
 	a := of(ctx)
 	var out []odata.Entity
 	for _, s := range a.Storage {
-		out = append(out, odata.Entity{"Name": s.Name, "IsDefault": s.Name == a.PrimaryStorage()})
+		n, err := a.StorageBytes(ctx, s.Name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, odata.Entity{"Name": s.Name, "IsDefault": s.Name == a.PrimaryStorage(), "BytesUsed": n})
 	}
-	return out
+	return out, nil
 }
 
 func (s storageAccounts) Get(ctx context.Context, key string) (odata.Entity, error) {
-	return byKey(s.all(ctx), "Name", key, "StorageAccounts")
+	all, err := s.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return byKey(all, "Name", key, "StorageAccounts")
 }
 
 func (s storageAccounts) Query(ctx context.Context, q *odata.Query) (*odata.Page, error) {
-	return q.Apply(s.all(ctx))
+	all, err := s.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return q.Apply(all)
 }

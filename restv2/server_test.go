@@ -223,13 +223,29 @@ func TestFilter(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	s := newServer(t)
+	s, acc, blobs := newWorld(t)
 	_, _, v := ask(t, s, "Reader", "GET", "MediaProcessors()?$filter=Name%20eq%20'Media%20Encoder%20Standard'", "")
 	if p := v["value"].([]any)[0].(map[string]any); p["Id"] != "nb:mpid:UUID:ff4df607-d419-42f0-bc17-a481b1331e56" || p["Version"] != "1.1" {
 		t.Errorf("%v", v)
 	}
-	if _, _, v = ask(t, s, "Reader", "GET", "StorageAccounts('store')", ""); v["IsDefault"] != true || v["BytesUsed"] != nil {
+	if _, _, v = ask(t, s, "Reader", "GET", "StorageAccounts('store')", ""); v["IsDefault"] != true || v["BytesUsed"] != "0" {
 		t.Errorf("%v", v)
+	}
+	e, id := create(t, s, "Assets", `{"Name":"a"}`)
+	if _, err := blobs.Put(t.Context(), "store", strings.TrimPrefix(fmt.Sprint(e["Uri"]), "http://127.0.0.1:10000/store/"), "x", strings.NewReader("12345"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // until the last count is too old
+		_, _, v = ask(t, s, "Reader", "GET", "Assets('"+id+"')/StorageAccount", "")
+		if v["BytesUsed"] == "5" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%v", v)
+		}
+	}
+	if n, err := acc.StorageBytes(t.Context(), "store"); n != 5 || err != nil {
+		t.Errorf("%d %v", n, err)
 	}
 }
 

@@ -22,6 +22,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"RoundTrip", testRoundTrip},
 		{"Names", testNames},
 		{"Containers", testContainers},
+		{"StorageBytes", testStorageBytes},
 		{"Cascades", testCascades},
 		{"Policies", testPolicies},
 		{"Operations", testOperations},
@@ -280,6 +281,38 @@ func testContainers(f *fixture) {
 	})
 	b.StorageAccount = "store2"
 	f.update(func(tx *catalog.Tx) error { return tx.InsertAsset(b) })
+}
+
+func testStorageBytes(f *fixture) {
+	sizes := func(want map[string]int64) {
+		f.Helper()
+		f.view(func(tx *catalog.Tx) error {
+			for account, n := range want {
+				if got := must(tx.StorageBytes(account)); got != n {
+					f.Errorf("%s has %d bytes, want %d", account, got, n)
+				}
+			}
+			return nil
+		})
+	}
+	sizes(map[string]int64{"store1": 0})
+	for _, c := range []string{"store1/a", "store1/b", "store2/a"} {
+		account, container, _ := strings.Cut(c, "/")
+		if err := f.db.CreateContainer(f.Context(), &ams.Container{StorageAccount: account, Name: container, Created: f.now, LastModified: f.now}); err != nil {
+			f.Fatal(err)
+		}
+		for i, size := range []int64{1 << 52, 5, 0} {
+			b := &ams.Blob{StorageAccount: account, Container: container, Name: fmt.Sprint(i), Size: size, Created: f.now, LastModified: f.now}
+			if err := f.db.PutBlob(f.Context(), account, container, b.Name, func(*ams.Blob, []ams.Block) (*ams.Blob, error) { return b, nil }); err != nil {
+				f.Fatal(err)
+			}
+		}
+	}
+	sizes(map[string]int64{"store1": 2 * (1<<52 + 5), "store2": 1<<52 + 5, "store3": 0})
+	if _, err := f.db.DeleteContainer(f.Context(), "store1", "a", func(*ams.Container) error { return nil }); err != nil {
+		f.Fatal(err)
+	}
+	sizes(map[string]int64{"store1": 1<<52 + 5})
 }
 
 func testCascades(f *fixture) {
