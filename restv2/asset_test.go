@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openams/openams/account"
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/blob"
 )
 
@@ -103,6 +104,22 @@ func TestAsset(t *testing.T) {
 	}
 	if _, err := blobs.Container(t.Context(), "store", a.Container); err == nil {
 		t.Error("the container is still there")
+	}
+	for options, format := range map[int]ams.StorageEncryption{0: ams.NotEncrypted, 1: ams.MediaStorageClientEncryption, 2: ams.NotEncrypted, 4: ams.NotEncrypted} {
+		e, id := create(t, s, "Assets", fmt.Sprintf(`{"Options":%d}`, options))
+		a, err := acc.AssetByID(t.Context(), strings.TrimPrefix(id, "nb:cid:UUID:"))
+		if err != nil || e["Options"] != float64(options) || a.Options != ams.AssetOptions(options) || a.Format != format {
+			t.Errorf("Options %d: %v, %+v %v", options, e, a, err)
+		}
+		if got := names(t, s, fmt.Sprintf("Assets?$filter=Options%%20eq%%20%d", options), "Id"); got != id {
+			t.Errorf("filtered by Options %d: %s, want %s", options, got, id)
+		}
+	}
+	for _, options := range []string{"3", "5", "6", "7", "8", "-1", `"x"`, "1.5", "null"} {
+		code, _, v := ask(t, s, "Contributor", "POST", "Assets", `{"Options":`+options+`}`)
+		if code != 400 && options != "null" || code != 201 && options == "null" {
+			t.Errorf("Options %s: %d %v", options, code, v)
+		}
 	}
 	_, id = create(t, s, "Assets", `{"Options":1}`)
 	if code, _, _ := ask(t, s, "Contributor", "DELETE", "Assets('"+id+"')?keepcontainer=true", ""); code != 204 {

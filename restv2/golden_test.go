@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,14 +110,25 @@ func TestKeyGolden(t *testing.T) {
 	}
 }
 
+// A modelSet is what the golden files are held against.
+type modelSet struct {
+	Name, Type string
+	Navigation []struct{ Name string }
+	Properties []struct{ Name, Type string }
+}
+
 // Every entity set but those of live has an entity in golden files, which are
-// answers in all formats.
+// answers in all formats. With full metadata it tells its type, its links and
+// its actions.
 func TestGoldenOfEachSet(t *testing.T) {
 	b, err := os.ReadFile("model.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var model struct{ Sets []struct{ Name string } }
+	var model struct {
+		Sets      []modelSet
+		Functions []struct{ Name, Set string }
+	}
 	if err := json.Unmarshal(b, &model); err != nil {
 		t.Fatal(err)
 	}
@@ -124,21 +136,59 @@ func TestGoldenOfEachSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[string]bool{}
+	shown := map[string]map[string]any{} // the entities of the sets, with full metadata
 	aSet := regexp.MustCompile(`(?s)^200 application/json\n\{"odata.metadata":"http://host/api/\$metadata#([A-Za-z]+)(/@Element",|","value":\[\{)` +
-		`.*\n200 application/json;odata=fullmetadata\n.*\n200 application/json;odata=nometadata\n.*\n200 application/json;odata=verbose\n.*\n200 application/atom\+xml,application/xml\n.*<m:properties>`)
+		`.*\n200 application/json;odata=fullmetadata\n(\{[^\n]*\})\n.*\n200 application/json;odata=nometadata\n.*\n200 application/json;odata=verbose\n.*\n200 application/atom\+xml,application/xml\n.*<m:properties>`)
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m := aSet.FindSubmatch(b); m != nil {
-			shown[string(m[1])] = true
+		m := aSet.FindSubmatch(b)
+		if m == nil {
+			continue
+		}
+		var e map[string]any
+		if err := json.Unmarshal(m[3], &e); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		if list, ok := e["value"].([]any); ok {
+			e = list[0].(map[string]any)
+		}
+		if len(e) > len(shown[string(m[1])]) { // that with all properties
+			shown[string(m[1])] = e
 		}
 	}
 	for _, s := range model.Sets {
-		if live := s.Name == "Channels" || s.Name == "Programs"; shown[s.Name] == live {
-			t.Errorf("%s: in golden files: %v", s.Name, shown[s.Name])
+		e := shown[s.Name]
+		if live := s.Name == "Channels" || s.Name == "Programs"; live || e == nil {
+			if !live || e != nil {
+				t.Errorf("%s: in golden files: %v", s.Name, e != nil)
+			}
+			continue
+		}
+		want := []string{"odata.id", "odata.editLink"}
+		for _, n := range s.Navigation {
+			want = append(want, n.Name+"@odata.navigationLinkUrl")
+		}
+		for _, p := range s.Properties {
+			want = append(want, p.Name)
+			if e[p.Name] != nil && !strings.HasPrefix(p.Type, "Self.") && !slices.Contains([]string{"Edm.String", "Edm.Int32", "Edm.Double", "Edm.Boolean"}, p.Type) {
+				want = append(want, p.Name+"@odata.type")
+			}
+		}
+		for _, f := range model.Functions {
+			if f.Set == s.Name {
+				want = append(want, "#WindowsAzureMediaServices."+f.Name)
+			}
+		}
+		for _, name := range want {
+			if _, ok := e[name]; !ok {
+				t.Errorf("%s: with full metadata it has no %s", s.Name, name)
+			}
+		}
+		if e["odata.type"] != "Microsoft.Cloud.Media.Vod.Rest.Data.Models."+s.Type {
+			t.Errorf("%s: the type is %v", s.Name, e["odata.type"])
 		}
 	}
 	if len(model.Sets) != 26 {

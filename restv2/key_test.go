@@ -3,6 +3,8 @@ package restv2_test
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -194,6 +196,65 @@ func TestContentKey(t *testing.T) {
 	c.call(404, "Contributor", "DELETE", a+"/$links/ContentKeys('nb:kid:UUID:"+keyGUID+"')", "")
 	c.call(204, "Contributor", "DELETE", second, "")
 	c.call(404, "Contributor", "DELETE", second, "")
+}
+
+// The configuration of a task comes in encrypted and is never shown otherwise; one
+// that cannot be decrypted is refused when the job is submitted.
+func TestProtectedConfiguration(t *testing.T) {
+	c := newKeyClient(t)
+	asset := input(t, c.world)
+	secret, iv := bytes.Repeat([]byte{3}, 32), []byte("0123456789abcdef")
+	c.key(keyGUID, 2, secret)
+	c.key("416d14d4-b603-4d90-b8db-0fede8aa48f8", 1, secret)
+	seal := func(text string, key []byte) string {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pad := aes.BlockSize - len(text)%aes.BlockSize
+		b := append([]byte(text), bytes.Repeat([]byte{byte(pad)}, pad)...)
+		cipher.NewCBCEncrypter(block, iv).CryptBlocks(b, b)
+		return base64.StdEncoding.EncodeToString(b)
+	}
+	job := func(status int, configuration, key, iv string) map[string]any {
+		t.Helper()
+		return c.call(status, "Contributor", "POST", "Jobs", quoted(t, map[string]any{"Name": "j", "InputMediaAssets@odata.bind": []string{uri("Assets", asset)}, "Tasks": []any{map[string]any{
+			"MediaProcessorId": "nb:mpid:UUID:ff4df607-d419-42f0-bc17-a481b1331e56", "Configuration": configuration, "Options": 1, "EncryptionKeyId": key, "EncryptionScheme": "ConfigurationEncryption",
+			"EncryptionVersion": "1.0", "InitializationVector": iv, "TaskBody": `<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset></taskBody>`}}}))
+	}
+	const (
+		good   = "nb:kid:UUID:" + keyGUID
+		preset = "H264 Multiple Bitrate 720p"
+	)
+	vector := base64.StdEncoding.EncodeToString(iv)
+	sealed := seal(preset, secret)
+	id := job(201, sealed, strings.ToUpper(good[:len("nb:kid:UUID:")])+keyGUID, vector)["Id"].(string)
+	for _, role := range []string{"Contributor", "Reader"} {
+		task := c.call(200, role, "GET", key("Jobs", id)+"/Tasks", "")["value"].([]any)[0].(map[string]any)
+		if task["Configuration"] != sealed || task["Options"] != 1.0 || task["InitializationVector"] != vector || task["EncryptionScheme"] != "ConfigurationEncryption" || strings.Contains(fmt.Sprint(task), preset) {
+			t.Errorf("a %s sees %v", role, task)
+		}
+	}
+	stored, err := c.account.JobByID(t.Context(), id[len("nb:jid:UUID:"):])
+	if err != nil || strings.Contains(quoted(t, stored), preset) {
+		t.Errorf("the record has the configuration in the clear: %v", err)
+	}
+	for _, tt := range []struct{ name, configuration, key, iv, says string }{
+		{"no key", sealed, "", vector, "EncryptionKeyId"},
+		{"no such key", sealed, "nb:kid:UUID:516d14d4-b603-4d90-b8db-0fede8aa48f8", vector, "EncryptionKeyId"},
+		{"a storage key", sealed, "nb:kid:UUID:416d14d4-b603-4d90-b8db-0fede8aa48f8", vector, "type 1, not 2"},
+		{"no vector", sealed, good, "", "InitializationVector"},
+		{"a short vector", sealed, good, "AAAA", "InitializationVector"},
+		{"in the clear", preset, good, vector, "cannot be decrypted"},
+		{"another key's", seal(preset, bytes.Repeat([]byte{4}, 32)), good, vector, "cannot be decrypted"},
+		{"cut off", sealed[:8], good, vector, "cannot be decrypted"},
+		{"empty", "", good, vector, "cannot be decrypted"},
+		{"no such preset", seal("No such preset", secret), good, vector, "No such preset"},
+	} {
+		if v := job(400, tt.configuration, tt.key, tt.iv); !strings.Contains(fmt.Sprint(v), tt.says) {
+			t.Errorf("%s: %v, want %q", tt.name, v, tt.says)
+		}
+	}
 }
 
 func certificateOf(t *testing.T) (*rsa.PrivateKey, []byte) {

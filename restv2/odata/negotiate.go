@@ -139,17 +139,30 @@ func checkVersions(c *call) error {
 	return nil
 }
 
+// takesUTF8 reports whether a client takes UTF-8: it names no charset, or UTF-8
+// or * with a quality that is not 0.
 func takesUTF8(accept string) bool {
 	if strings.TrimSpace(accept) == "" || len(accept) > maxHeader {
 		return true
 	}
+	any, named := 0.0, -1.0
 	for item := range strings.SplitSeq(accept, ",") {
-		name, q, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(item, " ", "")), ";")
-		if (name == "utf-8" || name == "*") && q != "q=0" {
-			return true
+		name, param, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(item, " ", "")), ";")
+		q := 1.0
+		if text, ok := strings.CutPrefix(param, "q="); ok {
+			var err error
+			if q, err = strconv.ParseFloat(text, 64); err != nil {
+				continue
+			}
+		}
+		switch name {
+		case "utf-8":
+			named = q
+		case "*":
+			any = q
 		}
 	}
-	return false
+	return named > 0 || named < 0 && any > 0
 }
 
 // bodyFormat says how to read a body: as JSON or as XML.

@@ -3,6 +3,7 @@ package odata_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -99,6 +100,14 @@ func TestHeaders(t *testing.T) {
 		{"DSV text", []string{"MaxDataServiceVersion", "three"}, 400, ""},
 		{"charset", []string{"Accept-Charset", "utf-16"}, 406, ""},
 		{"charsets", []string{"Accept-Charset", "ISO-8859-1,utf-8;q=0.7,*;q=0.3"}, 200, ""},
+		{"any charset", []string{"Accept-Charset", "*"}, 200, ""},
+		{"any but UTF-8", []string{"Accept-Charset", "utf-8;q=0, *"}, 406, ""},
+		{"UTF-8 never", []string{"Accept-Charset", "UTF-8 ; q=0.0"}, 406, ""},
+		{"old charset", []string{"Accept-Charset", "ISO-8859-1"}, 406, ""},
+		{"no such charset", []string{"Accept-Charset", "nonsense"}, 406, ""},
+		{"no quality", []string{"Accept-Charset", "utf-8;q=x"}, 406, ""},
+		{"blank charset", []string{"Accept-Charset", "  "}, 200, ""},
+		{"body in UTF-16", []string{"Content-Type", "application/json;charset=utf-16"}, 200, ""}, // a GET has none
 	} {
 		_, s := newWorld(t)
 		got := ask(s, "GET", "/api/Assets", "", append(tt.header, "x-ms-client-request-id", "c59de965")...)
@@ -240,6 +249,9 @@ func TestLinks(t *testing.T) {
 		{"POST", links, `<x:uri xmlns:x="http://schemas.microsoft.com/ado/2007/08/dataservices">https://h/api/ContentKeys('3')</x:uri>`, "application/xml", 204, []string{keyID, "nb:kid:UUID:2", "3"}},
 		{"DELETE", asset + "/$links/ContentKeys('nb%3Akid%3AUUID%3A2')", "", "", 204, []string{keyID, "3"}},
 		{"DELETE", links, "", "", 405, []string{keyID, "3"}},
+		{"PUT", links, `{"uri":"https://h/api/ContentKeys('4')"}`, "application/json", 405, []string{keyID, "3"}},
+		{"PUT", asset + "/$links/ContentKeys('3')", `{"uri":"https://h/api/ContentKeys('4')"}`, "application/json", 405, []string{keyID, "3"}},
+		{"PUT", asset + "/$links/StorageAccount", `{"uri":"https://h/api/StorageAccounts('4')"}`, "application/json", 405, []string{keyID, "3"}},
 		{"POST", links, `{"uri":"https://h/api/Assets('3')"}`, "application/json", 400, []string{keyID, "3"}},
 		{"POST", links, `{}`, "application/json", 400, []string{keyID, "3"}},
 		{"POST", asset + "/$links/Files", `{"uri":"https://h/api/Files('3')"}`, "application/json", 405, []string{keyID, "3"}},
@@ -247,6 +259,41 @@ func TestLinks(t *testing.T) {
 		got := ask(s, tt.method, tt.path, tt.body, "Content-Type", tt.contentType)
 		if d := cmp.Diff(tt.linked, w.links[assetID+"/ContentKeys"]); got.Code != tt.code || d != "" {
 			t.Errorf("%s %s: %d %s %s", tt.method, tt.body, got.Code, got.Body, d)
+		}
+	}
+}
+
+// The link to a single entity is replaced by PUT, and by MERGE.
+func TestSingleLink(t *testing.T) {
+	m := model(t)
+	m.Set("Locators").Navigation[0].Links = true // no set of AMS has one that can change
+	w := &world{sets: map[string]*shelf{}, links: map[string][]string{}}
+	c := odata.Config{Model: m, Path: "/api/", Sets: map[string]odata.Reader{}}
+	for _, name := range []string{"Locators", "AccessPolicies"} {
+		s := &shelf{w: w, set: m.Set(name)}
+		w.sets[name], c.Sets[name] = s, s
+	}
+	s, err := odata.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.add("Locators", odata.Entity{"Id": "1", "AccessPolicyId": "a"})
+	const link = "/api/Locators('1')/$links/AccessPolicy"
+	for _, tt := range []struct {
+		method, path, body, contentType string
+		code                            int
+		linked                          string
+	}{
+		{"PUT", link, `{"uri":"https://h/api/AccessPolicies('b')"}`, "application/json;odata=verbose", 204, "[b]"},
+		{"MERGE", link, `{"url":"AccessPolicies('c')"}`, "application/json", 204, "[b c]"}, // the shelf does not replace
+		{"PUT", link, `<uri xmlns="http://schemas.microsoft.com/ado/2007/08/dataservices">https://h/api/AccessPolicies('d')</uri>`, "application/xml", 204, "[b c d]"},
+		{"POST", link, `{"uri":"https://h/api/AccessPolicies('b')"}`, "application/json", 405, "[b c d]"},
+		{"PUT", link, `{"uri":"https://h/api/Assets('b')"}`, "application/json", 400, "[b c d]"},
+		{"DELETE", link, "", "", 204, "[b c d]"},
+	} {
+		got := ask(s, tt.method, tt.path, tt.body, "Content-Type", tt.contentType)
+		if linked := fmt.Sprint(w.links["1/AccessPolicy"]); got.Code != tt.code || linked != tt.linked {
+			t.Errorf("%s %s: %d %s, linked %s", tt.method, tt.body, got.Code, got.Body, linked)
 		}
 	}
 }
