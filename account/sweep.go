@@ -16,13 +16,13 @@ const keptJobs = 90 * 24 * time.Hour
 const sweepBatch = 500
 
 // Run deletes the records of jobs that ended longer than KeepJobs ago, now and
-// every hour, until ctx ends. Their assets stay. It also deletes the output
-// assets of v2 tasks that fail, as soon as they do.
+// every hour, until ctx ends. Their assets stay. It also deletes what tasks leave
+// that fail or are canceled, as soon as they are.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan struct{}, 1)
 	failed <- struct{}{} // before this process began
 	defer s.Catalog.Watch(func(c catalog.JobChange) {
-		if c.Task != "" && c.To == ams.Failed {
+		if c.Task != "" && (c.To == ams.Failed || c.To == ams.Canceled) {
 			select {
 			case failed <- struct{}{}:
 			default:
@@ -43,7 +43,7 @@ func (s *Server) Run(ctx context.Context) error {
 				return ctx.Err()
 			case <-failed:
 				if err := s.SweepOutputs(ctx); err != nil && ctx.Err() == nil {
-					s.Log.ErrorContext(ctx, "delete the output assets of failed tasks", "error", err)
+					s.Log.ErrorContext(ctx, "delete what failed tasks have left", "error", err)
 				}
 			case <-tick.C:
 				again = false
@@ -53,7 +53,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // SweepOutputs deletes the output assets of v2 tasks that have failed, unless
-// the client asked for them (DoNotDeleteOutputAssetOnFailure).
+// the client asked for them (DoNotDeleteOutputAssetOnFailure), and the files that
+// tasks have made which failed or were canceled while their worker was dead.
 func (s *Server) SweepOutputs(ctx context.Context) error {
 	for {
 		var litter []*catalog.TaskRecord
@@ -66,10 +67,8 @@ func (s *Server) SweepOutputs(ctx context.Context) error {
 		}
 		for _, r := range litter {
 			a := &Account{Account: ams.Account{ID: r.Account()}, s: s}
-			for _, o := range r.Outputs {
-				if _, err := a.DeleteAsset(ctx, o.Asset); ams.CodeOf(err) == ams.Internal && err != nil { // else it is in use
-					return fmt.Errorf("asset %s: %w", o.Asset, err)
-				}
+			if err := a.deleteLitter(ctx, r); err != nil {
+				return fmt.Errorf("task %s: %w", r.ID, err)
 			}
 			if err := s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.Swept(r) }); err != nil {
 				return err

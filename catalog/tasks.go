@@ -25,7 +25,7 @@ type TaskRecord struct {
 	job     int64 // seq of the job
 	rank    int
 	waits   int // tasks of the job that it needs and that are not Finished yet
-	litter  int // 1: its output assets are to be deleted
+	litter  int // 1: what it has left is to be deleted
 }
 
 var tasks = table[TaskRecord]{
@@ -94,8 +94,8 @@ func (tx *Tx) Task(account, id string) (*TaskRecord, error) {
 	return tasks.one(tx, "account = ? AND id = ?", account, strings.ToLower(id))
 }
 
-// Litter are at most limit tasks that failed and whose output assets are still
-// to be deleted, and of which Swept was not called.
+// Litter are at most limit tasks that were begun and failed or were canceled, and of
+// which Swept was not called.
 func (tx *Tx) Litter(limit int) ([]*TaskRecord, error) {
 	return tx.tasks("WHERE litter = 1 ORDER BY seq LIMIT ?", limit)
 }
@@ -103,7 +103,7 @@ func (tx *Tx) Litter(limit int) ([]*TaskRecord, error) {
 // Account is the Account.ID of the task's job.
 func (r *TaskRecord) Account() string { return r.account }
 
-// Swept says that the output assets of a task of Litter are gone.
+// Swept says that what a task of Litter has left is gone.
 func (tx *Tx) Swept(r *TaskRecord) error {
 	_, err := tx.exec("UPDATE tasks SET litter = 0 WHERE id = ?", r.ID)
 	return err
@@ -193,9 +193,9 @@ func (tx *Tx) moved(j *ams.Job, r *TaskRecord, from ams.JobState) error {
 		if r.Error != nil {
 			e.Message = r.Error.Message
 		}
-		if r.Spec != nil && !r.Spec.Has(ams.DoNotDeleteOutputAssetOnFailure) {
-			r.litter = 1
-		}
+	}
+	if r.State.Final() && r.State != ams.Finished && (r.Attempt > 0 || r.Spec != nil && r.State == ams.Failed) {
+		r.litter = 1
 	}
 	r.Events = append(r.Events, e)
 	if n := len(r.Events) - ams.MaxTaskEvents; n > 0 {

@@ -209,16 +209,21 @@ func (c *sdk) publish(t testing.TB, locator, asset, policyName string) map[strin
 // any complaint of its.
 func packets(t testing.TB, url string) string {
 	t.Helper()
+	out, err := exec.Command("ffprobe", append(packetArgs(url), url)...).Output()
+	if err != nil {
+		t.Fatalf("ffprobe %s: %v", url, err)
+	}
+	return strings.Join(strings.Fields(string(out)), " ")
+}
+
+// packetArgs are the options of ffprobe that count packets.
+func packetArgs(url string) []string {
 	args := []string{"-v", "error", "-count_packets", "-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0"}
 	if help, _ := exec.Command("ffprobe", "-hide_banner", "-h", "demuxer=hls").Output(); strings.Contains(url, "m3u8") && bytes.Contains(help, []byte("extension_picky")) {
 		// Newer ones refuse segment URLs without a suffix, as AMS's are.
 		args = append(args, "-allowed_extensions", "ALL", "-allowed_segment_extensions", "ALL", "-extension_picky", "0")
 	}
-	out, err := exec.Command("ffprobe", append(args, url)...).Output()
-	if err != nil {
-		t.Fatalf("ffprobe %s: %v", url, err)
-	}
-	return strings.Join(strings.Fields(string(out)), " ")
+	return args
 }
 
 func TestMainJobWithGoSDK(t *testing.T) {

@@ -57,15 +57,21 @@ func (p *Plan) Args(paths []string, dir string) []string {
 		if language != "" {
 			args = append(args, "-metadata:s:a:0", "language="+language)
 		}
+		if p.growing {
+			// Not empty_moov, which would be written before the edit list is known.
+			args = append(args, "-movflags", "frag_keyframe+delay_moov", "-flush_packets", "1")
+			if strings.HasPrefix(part, "a") {
+				args = append(args, "-frag_duration", "1000000") // µs; each frame is a key frame
+			}
+		}
 		args = append(args, "-f", "mp4", ffmpeg.File(filepath.Join(dir, partFile(part))))
 	}
 	if v := p.Video; v != nil {
 		for i, r := range v.Rungs {
-			part := fmt.Sprintf("v%d", i)
-			args = append(args, "-map", "["+part+"]")
+			args = append(args, "-map", fmt.Sprintf("[v%d]", i))
 			args = append(args, r.codec()...)
 			args = append(args, "-fps_mode", "passthrough", "-enc_time_base", "-1")
-			output(part, "")
+			output(r.file(i), "")
 		}
 		for i, im := range v.Images {
 			args = append(args, "-map", fmt.Sprintf("[i%d]", i))

@@ -61,7 +61,7 @@ func BenchmarkEncode(b *testing.B) {
 			if err != nil {
 				return err
 			}
-			files, err = EncodeChunks(b.Context(), tools, plan, media, Chunks{Lanes: 2}, filepath.Join(b.TempDir(), "out"), nil)
+			files, err = EncodeAs(b.Context(), tools, plan, media, How{Lanes: 2}, filepath.Join(b.TempDir(), "out"), nil)
 			return err
 		})
 		if inChunks == nil {

@@ -27,10 +27,16 @@ import (
 // starts half a frame early, which no rounding of times can undo, and counts
 // frames from there.
 
-// Chunks says how a plan is encoded in chunks. The zero Chunks means in one piece.
-type Chunks struct {
-	Lanes int    // how many are encoded at the same time; below 2: none
-	Dir   string // where finished ones are kept until the encode has ended, and found by the next attempt; empty: in the work folder
+// How says how a plan is carried out. The zero How means in one piece.
+type How struct {
+	Lanes int    // how many chunks are encoded at the same time; below 2: there are none
+	Dir   string // where finished chunks are kept until the encode has ended, and found by the next attempt; empty: in the work folder
+
+	// Of a plan that plays Early: Publish takes a file of the presentation that
+	// grows, and may move it. Name tells its folders from those of other encodes
+	// into the same asset.
+	Publish func(ctx context.Context, f OutputFile) error
+	Name    string
 }
 
 // The length of chunks.
@@ -131,8 +137,10 @@ func (c chunk) of(p *Plan) *Plan {
 
 // encodeChunks makes in dir what one run of ffmpeg would make there. The error is
 // ctx's or an *ffmpeg.Error if a chunk cannot be encoded.
-func (p *Plan) encodeChunks(ctx context.Context, tools ffmpeg.Tools, srcs []Source, all []chunk, c Chunks, dir string, progress func(part float64)) error {
-	kept := c.Dir
+//
+// before is run in the place of a chunk, and is the first to have one; nil: nothing.
+func (p *Plan) encodeChunks(ctx context.Context, tools ffmpeg.Tools, srcs []Source, all []chunk, how How, dir string, before func(context.Context) error, progress func(part float64)) error {
+	kept := how.Dir
 	if kept == "" {
 		kept = filepath.Join(dir, "chunks")
 	}
@@ -157,18 +165,10 @@ func (p *Plan) encodeChunks(ctx context.Context, tools ffmpeg.Tools, srcs []Sour
 		}
 		progress(float64(sum) / float64(p.Video.Frames))
 	}
-	var paths []string
-	for _, src := range srcs {
-		paths = append(paths, src.Path)
-	}
 	group, working := errgroup.WithContext(ctx)
-	group.SetLimit(c.Lanes)
-	if p.Audio != nil {
-		group.Go(func() error {
-			q := *p
-			q.Video = nil
-			return tools.Run(working, q.Args(paths, dir), nil)
-		})
+	group.SetLimit(how.Lanes)
+	if before != nil {
+		group.Go(func() error { return before(working) })
 	}
 	pic := p.Video.Parts[0]
 	for i, c := range all {
@@ -188,7 +188,7 @@ func (p *Plan) encodeChunks(ctx context.Context, tools ffmpeg.Tools, srcs []Sour
 				return err
 			}
 			for r := range p.Video.Rungs {
-				part, err := open(tmp, fmt.Sprintf("v%d", r), mp4.Video)
+				part, err := open(tmp, p.Video.Rungs[r].file(r), mp4.Video)
 				if err != nil {
 					return err
 				}
@@ -230,7 +230,7 @@ func (p *Plan) join(ctx context.Context, tools ffmpeg.Tools, n int, kept, dir st
 	args := []string{"-y", "-xerror"}
 	var outputs []string
 	for r := range p.Video.Rungs {
-		part := fmt.Sprintf("v%d", r)
+		part := p.Video.Rungs[r].file(r)
 		var list strings.Builder
 		for i := range n {
 			path := filepath.Join(kept, fmt.Sprintf("%05d", i), partFile(part))

@@ -52,8 +52,8 @@ func TestChunks(t *testing.T) {
 			if n := len(plan.chunks(srcs, 2)); n < 2 {
 				t.Fatalf("%d chunks", n)
 			}
-			videos := func(c Chunks) (paths []string) {
-				files, err := EncodeChunks(t.Context(), tools(t), plan, srcs, c, filepath.Join(t.TempDir(), "out"), nil)
+			videos := func(c How) (paths []string) {
+				files, err := EncodeAs(t.Context(), tools(t), plan, srcs, c, filepath.Join(t.TempDir(), "out"), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -64,7 +64,7 @@ func TestChunks(t *testing.T) {
 				}
 				return paths
 			}
-			whole, parts := videos(Chunks{}), videos(Chunks{Lanes: 2})
+			whole, parts := videos(How{}), videos(How{Lanes: 2})
 			if len(whole) != 2 || len(parts) != 2 {
 				t.Fatalf("%v and %v", whole, parts)
 			}
@@ -116,8 +116,8 @@ func TestChunksResume(t *testing.T) {
 	plan, srcs := chunked(t, "25", 21, Clip{})
 	kept := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	c := Chunks{Lanes: 2, Dir: kept}
-	_, err := EncodeChunks(ctx, tools(t), plan, srcs, c, filepath.Join(t.TempDir(), "out"), func(p float64) {
+	c := How{Lanes: 2, Dir: kept}
+	_, err := EncodeAs(ctx, tools(t), plan, srcs, c, filepath.Join(t.TempDir(), "out"), func(p float64) {
 		if p > 45 {
 			cancel()
 		}
@@ -142,7 +142,7 @@ func TestChunksResume(t *testing.T) {
 		t.Fatalf("%d of %d chunks were finished", len(before), n)
 	}
 	first := -1.0
-	if _, err := EncodeChunks(t.Context(), tools(t), plan, srcs, c, filepath.Join(t.TempDir(), "out"), func(p float64) {
+	if _, err := EncodeAs(t.Context(), tools(t), plan, srcs, c, filepath.Join(t.TempDir(), "out"), func(p float64) {
 		if first < 0 && p > 0 {
 			first = p
 		}

@@ -16,8 +16,9 @@
 //     short or have rotten bytes, so its word is not enough: decoders run
 //     strict, and frame counts and durations are compared with the source's.
 //   - A task's outputs appear in its asset only when all of them are complete,
-//     the server manifest last. A failed, canceled or killed attempt leaves no
-//     file behind, and an attempt that was taken for dead cannot finish.
+//     the server manifest last. What plays early is there for the time of the
+//     encode alone (early.go). A failed, canceled or killed attempt leaves no file
+//     behind, and an attempt that was taken for dead cannot finish.
 //   - What a preset or an input asks for and this encoder cannot do is refused by
 //     its name, by Supported and SupportedInput, before there is a job.
 //   - A failure that the user can do something about is an *ams.JobError whose

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
@@ -42,11 +45,12 @@ type OutputFile struct {
 // fails, workDir is gone; ffmpeg has ended in any case. The error is ctx's or
 // has an *ams.JobError in its chain.
 func Encode(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, workDir string, progress func(percent float64)) ([]OutputFile, error) {
-	return EncodeChunks(ctx, tools, plan, srcs, Chunks{}, workDir, progress)
+	return EncodeAs(ctx, tools, plan, srcs, How{}, workDir, progress)
 }
 
-// EncodeChunks is Encode with the picture made in chunks, if it can be.
-func EncodeChunks(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, chunks Chunks, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
+// EncodeAs is Encode in the way that how says: the picture made in chunks, if it
+// can be, or played while it is made.
+func EncodeAs(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source, how How, workDir string, progress func(percent float64)) (files []OutputFile, err error) {
 	var inputs []string
 	for _, src := range srcs {
 		if err := whole(src); err != nil && !plan.Tolerant {
@@ -72,17 +76,7 @@ func EncodeChunks(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []So
 	}
 
 	const share = 96 // percent of the work that is ffmpeg's first run
-	total := plan.length(srcs[0].Info)
-	if pieces := plan.chunks(srcs, chunks.Lanes); pieces != nil {
-		err = plan.encodeChunks(ctx, tools, srcs, pieces, chunks, tmp, func(part float64) { progress(share * part) })
-	} else {
-		err = tools.Run(ctx, plan.Args(inputs, tmp), func(p ffmpeg.Progress) {
-			if total > 0 {
-				progress(share * min(1, p.Time.Seconds()/total.Seconds()))
-			}
-		})
-	}
-	if err != nil {
+	if err := plan.run(ctx, tools, srcs, inputs, how, tmp, func(part float64) { progress(share * part) }); err != nil {
 		return nil, explain(ctx, tools, plan, srcs, err)
 	}
 	parts, err := inspect(plan, srcs, tmp)
@@ -112,6 +106,93 @@ func EncodeChunks(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []So
 	}
 	progress(100)
 	return files, nil
+}
+
+// run makes the parts of the plan in dir.
+func (p *Plan) run(ctx context.Context, tools ffmpeg.Tools, srcs []Source, inputs []string, how How, dir string, progress func(part float64)) error {
+	total := p.length(srcs[0].Info)
+	share := func(q ffmpeg.Progress) float64 {
+		if total <= 0 {
+			return 0
+		}
+		return min(1, q.Time.Seconds()/total.Seconds())
+	}
+	first, rest := (*Plan)(nil), p
+	var before func(context.Context) error
+	report := sum(progress, 1)
+	switch {
+	case p.Early && how.Publish != nil:
+		first, rest = p.split()
+		part := 1.0
+		if rest != nil {
+			part = first.cost(srcs) / (first.cost(srcs) + rest.cost(srcs))
+		}
+		report = sum(progress, part, 1-part)
+		before = func(ctx context.Context) error {
+			return first.opening(ctx, tools, inputs, how, dir, func(q ffmpeg.Progress) { report(0, share(q)) })
+		}
+	case p.Video != nil && p.Audio != nil && p.chunks(srcs, how.Lanes) != nil:
+		sound, picture := *p, *p
+		sound.Video, picture.Audio = nil, nil
+		rest = &picture
+		before = func(ctx context.Context) error { return tools.Run(ctx, sound.Args(inputs, dir), nil) }
+	}
+	last := 0
+	if first != nil {
+		last = 1
+	}
+	if rest == nil {
+		return before(ctx)
+	}
+	if chunks := rest.chunks(srcs, how.Lanes); chunks != nil {
+		return rest.encodeChunks(ctx, tools, srcs, chunks, how, dir, before, func(part float64) { report(last, part) })
+	}
+	group, working := errgroup.WithContext(ctx)
+	if before != nil {
+		group.Go(func() error { return before(working) })
+	}
+	group.Go(func() error {
+		return tools.Run(working, rest.Args(inputs, dir), func(q ffmpeg.Progress) { report(last, share(q)) })
+	})
+	return group.Wait()
+}
+
+// sum makes one progress of several that go on side by side, given what part of
+// the whole each is.
+func sum(progress func(part float64), parts ...float64) func(i int, part float64) {
+	var mu sync.Mutex
+	done := make([]float64, len(parts))
+	return func(i int, part float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		done[i] = max(done[i], part)
+		total := 0.0
+		for k, d := range done {
+			total += d * parts[k]
+		}
+		progress(total)
+	}
+}
+
+// cost is what a frame of the plan takes of the processor, in pixels of an encode.
+func (p *Plan) cost(srcs []Source) float64 {
+	const decode = 0.3 // of what encoding a pixel takes, in the presets that encode fastest
+	sum := 0.0
+	for _, pic := range p.Video.Parts {
+		if pic.Input < 0 {
+			continue
+		}
+		for _, s := range srcs[pic.Input].Info.Streams {
+			if s.Index == pic.Stream {
+				sum = max(sum, decode*float64(s.Width*s.Height))
+			}
+		}
+	}
+	for _, r := range p.Video.Rungs {
+		w, h := r.size()
+		sum += float64(w * h)
+	}
+	return max(1, sum)
 }
 
 // length is how long the outputs will be, 0 if unknown.

@@ -243,7 +243,7 @@ func (w *Worker) rootFiles(ctx context.Context, in *ams.Asset, task *ams.Task) (
 		case err != nil:
 			return nil, fmt.Errorf("list the asset %q: %w", in.Name, err)
 		}
-		if ams.ValidateFileName(b.Name) != nil || b.Metadata[metaTask] == task.ID {
+		if ams.ValidateFileName(b.Name) != nil || b.Metadata[account.MadeByTask] == task.ID {
 			continue
 		}
 		if names = append(names, b.Name); len(names) > maxFiles {

@@ -287,6 +287,12 @@ func serverManifest(plan *Plan, all []*made) *ism.Manifest {
 			} else if s := f.parts[i].programme; s != nil {
 				language = s.Language
 			}
+			if s := f.parts[i].sound; s != nil && plan.Early {
+				early := earlySound(s, f.parts[i].programme, t)
+				early.Src, early.TrackID, early.TrackIndex = f.name, t.ID, indexName(f.name)
+				m.Streams = append(m.Streams, early)
+				continue
+			}
 			m.Streams = append(m.Streams, ism.Stream{
 				Kind: ism.Audio, Src: f.name, Bitrate: bitrate, Language: language, TrackID: t.ID,
 				TrackName:  fmt.Sprintf("%s_%s_%d_%d_%d_1", f.parts[i].codec(), language, t.Channels, bitrate, t.ID),
@@ -303,8 +309,12 @@ func serverManifest(plan *Plan, all []*made) *ism.Manifest {
 				continue
 			}
 			seen[f.parts[i].name] = true
+			rate := bitrate(t)
+			if plan.Early {
+				rate = int64(f.parts[i].rung.Bitrate)
+			}
 			m.Streams = append(m.Streams, ism.Stream{
-				Kind: ism.Video, Src: f.name, Bitrate: bitrate(t), TrackID: t.ID,
+				Kind: ism.Video, Src: f.name, Bitrate: rate, TrackID: t.ID,
 				TrackName: "video", TrackIndex: indexName(f.name),
 			})
 		}

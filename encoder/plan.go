@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -23,7 +24,9 @@ type Plan struct {
 	Files    []File  // of the output asset, made of the tracks above
 	Tolerant bool    `json:",omitempty"` // damage is covered up
 	Report   bool    `json:",omitempty"` // rungs are compared with the source
+	Early    bool    `json:",omitempty"` // it plays while it is made
 	v2       bool    // files that describe outputs are XML
+	growing  bool    // files are made so that they can be read while they grow
 }
 
 // Video is how the picture is treated, the same for all rungs.
@@ -72,6 +75,15 @@ type Rung struct {
 	Threads       int           `json:",omitempty"` // of the encoder, 0 for its own choice
 	Buffered      float64       `json:",omitempty"` // part of the decoder's buffer that is full at the start, 0 for the encoder's choice
 	Coding
+	part string // as in File.Parts; empty: by its place
+}
+
+// file is the part that the i-th rung of a plan becomes.
+func (r *Rung) file(i int) string {
+	if r.part != "" {
+		return r.part
+	}
+	return fmt.Sprintf("v%d", i)
 }
 
 // Coding is how a rung is encoded, but for what depends on the source.

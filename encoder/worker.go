@@ -63,7 +63,10 @@ type WorkerConfig struct {
 	Scratch string // folder for files on their way; workers may share it, each has a folder of its name in it
 	Lanes   int    // chunks that are encoded at the same time; below 2: pictures are encoded in one piece
 	Chunks  string // folder of finished chunks, which outlive the process; empty: they do not
-	Log     *slog.Logger
+
+	EarlyPlay bool // outputs play while they are made, unless a job says otherwise
+
+	Log *slog.Logger
 }
 
 // A Worker encodes what the queue gives it, one task at a time.
@@ -186,7 +189,7 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	}
 	if err != nil && out != nil {
 		// Before the queue hears of it: a task that ended so has no outputs.
-		if serr := w.sweep(end, task, out, task.Attempt); serr != nil && ams.CodeOf(serr) != ams.NotFound {
+		if serr := w.sweep(end, task, out, madeBy(task.Attempt)); serr != nil && ams.CodeOf(serr) != ams.NotFound {
 			log.Warn("remove the outputs of a failed task", "asset", out.Name, "err", serr)
 		}
 	}
@@ -288,9 +291,21 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 	if out.Options == ams.StorageEncrypted || slices.ContainsFunc(plan.sources(request), func(s Source) bool { return s.Secret }) {
 		kept = "" // chunks outlive the attempt
 	}
-	outputs, err := EncodeChunks(ctx, w.c.Tools, plan, plan.sources(request), Chunks{Lanes: w.c.Lanes, Dir: kept}, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
-	if err != nil {
+	how := How{Lanes: w.c.Lanes, Dir: kept, Name: task.ID}
+	if plan.Early, err = w.playsEarly(ctx, job, task, plan, out); err != nil {
 		return nil, err
+	}
+	if plan.Early {
+		how.Publish = func(ctx context.Context, f OutputFile) error { return w.put(ctx, task, out, f, true) }
+	} else if task.Attempt > 1 {
+		// An earlier attempt may have played early.
+		if err := w.sweep(ctx, task, out, early); err != nil {
+			return nil, uploadError(ctx, err, out, "its files")
+		}
+	}
+	outputs, err := EncodeAs(ctx, w.c.Tools, plan, plan.sources(request), how, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	if err != nil {
+		return out, err
 	}
 	if err := w.store(ctx, task, out, outputs); err != nil {
 		return out, err
@@ -320,62 +335,82 @@ func (w *Worker) asset(ctx context.Context, job *ams.Job, name string) (*ams.Ass
 	return a.Asset(ctx, name)
 }
 
-// Metadata of an output blob: the task and the attempt that made it. Names of
-// outputs hold the bitrate reached, which differs a little from attempt to
-// attempt, so a later attempt knows by these what an earlier one has left.
-const (
-	metaTask    = "openams_task"
-	metaAttempt = "openams_attempt"
-)
-
 // store puts the outputs into the asset, in order, after what an attempt that
 // was cut short has left there.
 func (w *Worker) store(ctx context.Context, task *ams.Task, out *ams.Asset, outputs []OutputFile) error {
-	if err := w.sweep(ctx, task, out, 0); err != nil {
+	if err := w.sweep(ctx, task, out, finished); err != nil {
 		return uploadError(ctx, err, out, "its files")
 	}
 	for _, f := range outputs {
-		if err := ctx.Err(); err != nil {
+		if err := w.put(ctx, task, out, f, false); err != nil {
 			return err
 		}
-		_, err := w.c.Blobs.PutFile(ctx, out.StorageAccount, out.Container, f.Name, f.Path, blob.PutOptions{
-			Headers:  ams.BlobHeaders{ContentType: f.ContentType},
-			Metadata: map[string]string{metaTask: task.ID, metaAttempt: strconv.Itoa(task.Attempt)},
-		})
-		if err != nil {
-			return uploadError(ctx, err, out, "'"+f.Name+"'")
-		}
+	}
+	// What plays now has the same segments.
+	if err := w.sweep(ctx, task, out, early); err != nil {
+		return uploadError(ctx, err, out, "its files")
 	}
 	return ctx.Err()
 }
 
-// sweep deletes the blobs of the asset that an attempt of the task has made, or
-// all attempts if attempt is 0, and their AssetFiles. It deletes nothing that a
-// later attempt has written over in the meantime.
-func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset, attempt int) error {
-	for b, err := range w.c.Blobs.All(ctx, out.StorageAccount, out.Container, "") {
-		if err != nil {
-			return err
-		}
-		if b.Metadata[metaTask] != task.ID || attempt != 0 && b.Metadata[metaAttempt] != strconv.Itoa(attempt) {
-			continue
-		}
-		err := w.c.Blobs.Delete(ctx, out.StorageAccount, out.Container, b.Name, blob.Conditions{IfMatch: []string{b.ETag}})
-		if ams.CodeOf(err) == ams.Precondition && err != nil {
-			continue
-		}
-		if err != nil && !errors.Is(err, ams.ErrBlobNotFound) {
-			return err
-		}
-		a, err := w.c.Assets.ByID(ctx, out.Account)
-		if err == nil {
-			err = a.ForgetFile(ctx, out, b.Name)
-		}
-		if err != nil {
-			return err
-		}
+func (w *Worker) put(ctx context.Context, task *ams.Task, out *ams.Asset, f OutputFile, early bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	meta := map[string]string{account.MadeByTask: task.ID, account.MadeByAttempt: strconv.Itoa(task.Attempt)}
+	if early {
+		meta[account.MadeEarly] = "true"
+	}
+	_, err := w.c.Blobs.PutFile(ctx, out.StorageAccount, out.Container, f.Name, f.Path, blob.PutOptions{
+		Headers: ams.BlobHeaders{ContentType: f.ContentType}, Metadata: meta,
+	})
+	if err != nil {
+		return uploadError(ctx, err, out, "'"+f.Name+"'")
 	}
 	return nil
+}
+
+// earlyPlay is the key of a job's correlationData that says, by true or false,
+// whether its outputs play while they are made.
+const earlyPlay = "openams.earlyPlay"
+
+// playsEarly reports whether the plan's outputs are to be played while they are
+// made, and can be: what an asset holds already under that name stays.
+func (w *Worker) playsEarly(ctx context.Context, job *ams.Job, task *ams.Task, plan *Plan, out *ams.Asset) (bool, error) {
+	wish := w.c.EarlyPlay
+	if on, err := strconv.ParseBool(job.Correlation[earlyPlay]); err == nil {
+		wish = on
+	}
+	if !wish || !plan.MayPlayEarly() || out.Options == ams.StorageEncrypted {
+		return false, nil
+	}
+	for b, err := range w.c.Blobs.All(ctx, out.StorageAccount, out.Container, plan.Basename+".ism") {
+		if err != nil {
+			return false, uploadError(ctx, err, out, "its files")
+		}
+		if b.Name == plan.Basename+".ism" && b.Metadata[account.MadeByTask] != task.ID {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// sweep deletes the blobs of the asset that the task has made and which takes, nil
+// for all of them.
+func (w *Worker) sweep(ctx context.Context, task *ams.Task, out *ams.Asset, which func(*ams.Blob) bool) error {
+	a, err := w.c.Assets.ByID(ctx, out.Account)
+	if err != nil {
+		return err
+	}
+	return a.DeleteMade(ctx, out, task.ID, which)
+}
+
+func early(b *ams.Blob) bool { return b.Metadata[account.MadeEarly] != "" }
+
+func finished(b *ams.Blob) bool { return !early(b) }
+
+func madeBy(attempt int) func(*ams.Blob) bool {
+	return func(b *ams.Blob) bool { return b.Metadata[account.MadeByAttempt] == strconv.Itoa(attempt) }
 }
 
 func uploadError(ctx context.Context, err error, out *ams.Asset, what string) error {

@@ -340,7 +340,7 @@ func TestWorkerAgain(t *testing.T) {
 	}
 	for _, name := range []string{"film_320x180_AACAudio_999.mp4", "film.ismc"} {
 		if _, err := s.blobs.Put(t.Context(), out.StorageAccount, out.Container, name, strings.NewReader("half"), blob.PutOptions{
-			Metadata: map[string]string{metaTask: dead.Task.ID, metaAttempt: fmt.Sprint(dead.Task.Attempt)}}); err != nil {
+			Metadata: map[string]string{account.MadeByTask: dead.Task.ID, account.MadeByAttempt: fmt.Sprint(dead.Task.Attempt)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -449,9 +449,9 @@ func TestSweep(t *testing.T) {
 	out := s.asset("out", nil)
 	task := &ams.Task{ID: "11111111-1111-1111-1111-111111111111"}
 	for name, meta := range map[string]map[string]string{
-		"mine.mp4":  {metaTask: task.ID, metaAttempt: "1"},
-		"next.mp4":  {metaTask: task.ID, metaAttempt: "2"},
-		"other.mp4": {metaTask: "22222222-2222-2222-2222-222222222222", metaAttempt: "1"},
+		"mine.mp4":  {account.MadeByTask: task.ID, account.MadeByAttempt: "1"},
+		"next.mp4":  {account.MadeByTask: task.ID, account.MadeByAttempt: "2"},
+		"other.mp4": {account.MadeByTask: "22222222-2222-2222-2222-222222222222", account.MadeByAttempt: "1"},
 		"user.mp4":  nil,
 	} {
 		if _, err := s.blobs.Put(t.Context(), out.StorageAccount, out.Container, name, strings.NewReader("x"), blob.PutOptions{Metadata: meta}); err != nil {
@@ -462,13 +462,13 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := s.worker("one")
-	if err := w.sweep(t.Context(), task, out, 1); err != nil {
+	if err := w.sweep(t.Context(), task, out, madeBy(1)); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := s.files(out), []string{"next.mp4", "other.mp4", "user.mp4"}; !slices.Equal(got, want) {
 		t.Errorf("after attempt 1: %q, want %q", got, want)
 	}
-	if err := w.sweep(t.Context(), task, out, 0); err != nil {
+	if err := w.sweep(t.Context(), task, out, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := s.files(out), []string{"other.mp4", "user.mp4"}; !slices.Equal(got, want) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -189,4 +190,54 @@ func TestLiveArchiveProtected(t *testing.T) {
 			s.probed("rec.ism/manifest("+f+")", c)
 		}
 	})
+}
+
+// TestGrowing plays what there is of an encode under way: more each time, without
+// an end until all is there, and not kept by caches.
+func TestGrowing(t *testing.T) {
+	var later atomic.Int64
+	s := newStage(t, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) } })
+	files := archive(t, "vod-cmaf", 0)
+	manifest := func(early string) {
+		s.put("rec.ism", bytes.Replace(files["rec.ism"], []byte("<head>"), []byte(`<head><meta name="openamsEarly" content="`+early+`"/>`), 1))
+		later.Add(int64(2 * recheck))
+	}
+	put := func(until int) {
+		for name, b := range files {
+			if _, base, ok := strings.Cut(name, "/"); ok {
+				if at, err := strconv.Atoi(base); err != nil || at < until { // header is no number
+					s.put(name, b)
+				}
+			}
+		}
+		later.Add(int64(2 * recheck))
+	}
+	const playlist = "rec.ism/QualityLevels(600000)/Manifest(video,format=m3u8-cmaf)"
+	look := func(segments int, has, hasNot string) {
+		t.Helper()
+		res, b := s.do("GET", s.at(playlist))
+		text := string(b)
+		if n := strings.Count(text, "#EXTINF"); n != segments || !strings.Contains(text, has) || strings.Contains(text, hasNot) {
+			t.Errorf("%d segments, want %d, with %q and without %q:\n%s", n, segments, has, hasNot, text)
+		}
+		if got := res.Header.Get("Cache-Control"); got != "public, max-age=1" {
+			t.Errorf("Cache-Control %q", got)
+		}
+	}
+	put(4 * packager.Timescale)
+	manifest("growing")
+	look(2, "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0\n", "#EXT-X-ENDLIST")
+	for _, f := range everyFormat {
+		if r := s.probed("rec.ism/manifest("+f+")", probe.Config{}); r.Live != strings.Contains(f, "m3u8") {
+			t.Errorf("%s: live: %v", f, r.Live)
+		}
+	}
+	res, _ := s.do("GET", s.at("rec.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-cmaf)"))
+	if got := res.Header.Get("Cache-Control"); got != "public, max-age=60" {
+		t.Errorf("Cache-Control of a segment %q", got)
+	}
+	put(6 * packager.Timescale)
+	look(3, "EVENT", "#EXT-X-ENDLIST")
+	manifest("whole")
+	look(3, "#EXT-X-ENDLIST", "EVENT")
 }

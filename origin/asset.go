@@ -60,6 +60,7 @@ type source struct {
 	version
 	size   int64
 	pieces []piece // of a folder of fragments; nil for a file
+	grows  bool    // the folder will have more
 }
 
 func fileOf(b *ams.Blob) source {
@@ -142,6 +143,16 @@ func (t *titles) fresh(ctx context.Context, p *presentation) (bool, error) {
 			return false, err
 		}
 	}
+	if p.Presentation != nil && p.Live {
+		for _, f := range p.files {
+			if f.pieces == nil {
+				continue
+			}
+			if is, _, err := t.folder(ctx, p.title, f.name); err != nil || is.version != f.version {
+				return false, err
+			}
+		}
+	}
 	if p.bare != nil {
 		dir, err := t.list(ctx, p.title)
 		if err != nil || !slices.Equal(p.bare, ism.Bare(p.title.name, dir.names)) {
@@ -190,6 +201,7 @@ func (t *titles) load(ctx context.Context, key title, tracks []*ams.Track) (*pre
 // alone, and returns its weight.
 func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *ams.Blob, tracks []*ams.Track) (int64, error) {
 	weight := int64(4096)
+	var m *ism.Manifest
 	indexed := map[string]*mp4.Index{}
 	sum := sha256.New()
 	// read indexes what the src of a stream means.
@@ -207,6 +219,7 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 		if indexed[f.Name] != nil {
 			return nil
 		}
+		s.grows = m != nil && m.Early == ism.EarlyGrowing
 		if s.pieces == nil {
 			p.made = append(p.made, f)
 		} else {
@@ -224,7 +237,6 @@ func (t *titles) compose(ctx context.Context, p *presentation, dir *folder, b *a
 		weight += size
 		return nil
 	}
-	var m *ism.Manifest
 	if b == nil {
 		for _, name := range p.bare {
 			if err := read(name); err != nil {

@@ -54,7 +54,7 @@ func (x *indexes) load(ctx context.Context, s source, b *ams.Blob, beside func(n
 		}
 	}
 	path := ""
-	if x.shelf.dir != "" {
+	if x.shelf.dir != "" && !s.grows {
 		path = x.shelf.path(s.key(".idx"))
 		if index, size := x.fromFile(path, b.Size); index != nil {
 			return index, size, nil
@@ -83,7 +83,7 @@ func mapped(index *mp4.Index) bool {
 // encrypted in part, which reads much of it, and are kept beside the indexes.
 func (x *indexes) loadMapped(ctx context.Context, s source, b *ams.Blob, beside func(name string) *ams.Blob) (*mp4.Index, int64, error) {
 	path := ""
-	if x.shelf.dir != "" {
+	if x.shelf.dir != "" && !s.grows {
 		path = x.shelf.path(s.key(".nal"))
 		if index, size := x.fromFile(path, b.Size); index != nil && mapped(index) {
 			return index, size, nil

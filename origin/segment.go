@@ -19,6 +19,10 @@ import (
 // has the same URLs, but players hold on to one version for a session.
 var segmentCaching = []string{"public, max-age=259200, immutable"}
 
+// earlySegmentCaching is for the segments of an encode under way, which may fail
+// and leave none of them.
+var earlySegmentCaching = []string{"public, max-age=60"}
+
 // sendSegment answers with a segment or a range of it.
 func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key keptKey, seal *seal, s *packager.Segment) error {
 	sum := fnv.New64a()
@@ -51,6 +55,9 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key k
 	}
 	hd := a.Header()
 	hd["Cache-Control"] = a.caching(segmentCaching)
+	if p.Early {
+		hd["Cache-Control"] = earlySegmentCaching
+	}
 	hd["Content-Type"] = []string{s.ContentType}
 	return sendRange(a, r, body{
 		etag: etag, size: s.Size,

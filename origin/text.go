@@ -81,6 +81,9 @@ func (h *Handler) sendText(a *answer, r *http.Request, p *presentation, q *Reque
 	}
 	hd["Etag"] = []string{etag}
 	hd["Cache-Control"] = a.caching(textCachingHeader)
+	if p.Early {
+		hd["Cache-Control"] = earlyCaching // whatever the endpoint says of finished ones
+	}
 	hd["Vary"] = varyEncoding
 	if done, err := conditions(a, r, time.Time{}, t.etag, t.gzipETag); done {
 		return err
@@ -98,6 +101,7 @@ var (
 	gzipEncoding      = []string{"gzip"}
 	varyEncoding      = []string{"Accept-Encoding"}
 	textCachingHeader = []string{textCaching}
+	earlyCaching      = []string{"public, max-age=1"}
 )
 
 // acceptsGzip reads Accept-Encoding.

@@ -39,7 +39,7 @@ func NewOf(m *ism.Manifest, files map[string]*mp4.Index, fragment time.Duration)
 	if len(b.video)+len(b.audio) == 0 {
 		return nil, Errorf(MetadataNotFound, "the server manifest names no video and no audio")
 	}
-	p := &Presentation{Text: b.text, FragmentsPerTS: max(1, m.FragmentsPerHLSSegment)}
+	p := &Presentation{Text: b.text, Live: m.Early == ism.EarlyGrowing, Early: m.Early != "", FragmentsPerTS: max(1, m.FragmentsPerHLSSegment)}
 	if err := b.videoTracks(p); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type Presentation struct {
 	Start    uint64      // of the first fragment that manifests offer, in Timescale; nearly always 0 but in live archives and after a Cut
 	Duration uint64      // from Start to the end of the longest track, in Timescale
 	Live     bool        // more is to come
+	Early    bool        // it is what is there of an encode under way
 
 	FirstQuality int64 // bitrate of the variant that HLS names first; 0: the least
 

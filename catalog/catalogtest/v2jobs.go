@@ -75,14 +75,14 @@ func testJobsOfV2(f *fixture) {
 		if found := must(tx.FindJobs("acc2", search(""))); found.Count != 0 {
 			f.Errorf("%d jobs of another account", found.Count)
 		}
-		if litter := must(tx.Litter(10)); len(litter) != 1 || litter[0].ID != "job-g-0" || litter[0].Account() != "acc1" {
+		if litter := must(tx.Litter(10)); len(litter) != 2 || litter[0].ID != "job-g-0" || litter[0].Account() != "acc1" {
 			f.Errorf("litter %+v", litter)
 		}
 		return nil
 	})
 	f.update(func(tx *catalog.Tx) error { return tx.Swept(must(tx.TaskRecord("job-g-0"))) })
 	f.view(func(tx *catalog.Tx) error {
-		if litter := must(tx.Litter(10)); len(litter) != 0 {
+		if litter := must(tx.Litter(10)); len(litter) != 1 {
 			f.Errorf("litter %+v", litter)
 		}
 		return nil

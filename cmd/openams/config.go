@@ -43,6 +43,7 @@ type config struct {
 	FFprobe       string   `koanf:"ffprobe"`
 	Workers       int      `koanf:"workers"`
 	Lanes         int      `koanf:"lanes"`
+	EarlyPlay     bool     `koanf:"early-play"`
 	InputHosts    []string `koanf:"allow-input-host"`
 	LogLevel      string   `koanf:"log-level"`
 	LogFormat     string   `koanf:"log-format"`
@@ -113,6 +114,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("ffprobe", "ffprobe", "ffprobe program")
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
 	f.Int("lanes", 0, "chunks of a long encode made at the same time (0: so that the workers fill the processor; 1: in one piece)")
+	f.Bool("early-play", false, "outputs play while they are encoded, lowest bitrate first (a job's correlationData may say openams.earlyPlay)")
 	f.StringSlice("allow-input-host", nil, "host name or CIDR of private networks that job inputs may be fetched from")
 	f.StringSlice("redirect-url", nil, "URL that a sign-in page may return to, besides those of this machine")
 	f.StringSlice("v2-redirect-host", nil, "host name such as media.windows.net under which every v2 request is answered by a 301 to the root of the v2 API")

@@ -147,6 +147,8 @@ func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, acc
 			Lanes:   lanes,
 			Chunks:  filepath.Join(shared, "cache", "chunks"),
 			Log:     log,
+
+			EarlyPlay: c.EarlyPlay,
 		}).Run)
 	}
 	return loops

@@ -9,5 +9,6 @@
 // EXT-X-ALLOW-CACHE and its constant EXT-X-PROGRAM-DATE-TIME of 1970;
 // m3u8-cmaf leaves out both, as the one is deprecated and the other not true.
 //
-// Live playlists are not written yet.
+// The playlists of a presentation that grows are of type EVENT and tell players to
+// start at its beginning. Live playlists with a window are not written yet.
 package hls

@@ -30,7 +30,14 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 		}
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:VOD\n", f.version)
+	kind := "VOD"
+	if p.Live {
+		kind = "EVENT"
+	}
+	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:%s\n", f.version, kind)
+	if p.Live && !o.Keyframes {
+		b.WriteString("#EXT-X-START:TIME-OFFSET=0\n") // not at the end of what is there
+	}
 	if o.Keyframes {
 		b.WriteString("#EXT-X-I-FRAMES-ONLY\n")
 	} else if !f.ts {
@@ -67,7 +74,9 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 			fmt.Fprintf(&b, "#EXTINF:%.6f,no-desc\n#EXT-X-BYTERANGE:%d@%d\n%s\n", seconds(i.length), i.size, i.offset, uri)
 		}
 	}
-	b.WriteString("#EXT-X-ENDLIST\n")
+	if !p.Live {
+		b.WriteString("#EXT-X-ENDLIST\n")
+	}
 	return &packager.Document{ContentType: packager.TypeHLS, Body: b.Bytes()}, nil
 }
 

@@ -24,6 +24,7 @@ func (m *Manifest) Encode() []byte {
 	if m.FragmentsPerHLSSegment != 0 {
 		meta("fragmentsPerHLSSegment", strconv.Itoa(m.FragmentsPerHLSSegment))
 	}
+	meta(earlyMeta, string(m.Early))
 	for _, p := range m.Meta {
 		meta(p.Name, p.Value)
 	}

@@ -27,9 +27,21 @@ type Manifest struct {
 	ClientManifest         string   // clientManifestRelativePath; "" if none
 	Formats                string   // "mp4" (hand-made sets), "mp4-v3" (encoders); "" if not told
 	FragmentsPerHLSSegment int      // 0 if not told
+	Early                  Early    // of an encode that is under way; "" for others
 	Meta                   []Param  // other head metas, in order
 	Streams                []Stream // in order
 }
+
+// Early says how far an encode has come whose outputs play already. It is a meta
+// of ours, openamsEarly.
+type Early string
+
+const (
+	EarlyGrowing Early = "growing" // more fragments will come
+	EarlyWhole   Early = "whole"   // all are there, other bitrates will come
+)
+
+const earlyMeta = "openamsEarly"
 
 // A Stream is one video, audio or textstream element. Zero values mean that the
 // manifest does not say.

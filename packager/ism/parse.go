@@ -200,6 +200,10 @@ func (m *Manifest) meta(name, content string) error {
 			return fmt.Errorf("fragmentsPerHLSSegment is %q, not a number from 1 to %d", content, MaxFragmentsPerHLSSegment)
 		}
 		m.FragmentsPerHLSSegment = n
+	case strings.ToLower(earlyMeta):
+		if m.Early = Early(content); m.Early != EarlyGrowing && m.Early != EarlyWhole {
+			return fmt.Errorf("%s is %q, neither %s nor %s", earlyMeta, content, EarlyGrowing, EarlyWhole)
+		}
 	default:
 		m.Meta = append(m.Meta, Param{name, content})
 	}
