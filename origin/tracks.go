@@ -102,7 +102,7 @@ func (t *titles) addTexts(ctx context.Context, p *presentation, dir *folder, tra
 			list = append(list, packager.TextTrack{Name: track.Name})
 		}
 		l := &list[i]
-		l.File, l.Transcript = track.FileName, ""
+		l.File, l.Transcript, l.Hidden = track.FileName, "", false
 		l.Language = cmp.Or(track.Language, l.Language)
 		l.DisplayName = cmp.Or(track.DisplayName, l.DisplayName)
 		if h := track.HLS; h != nil {
@@ -113,6 +113,9 @@ func (t *titles) addTexts(ctx context.Context, p *presentation, dir *folder, tra
 		}
 	}
 	for _, l := range list {
+		if l.Hidden {
+			continue
+		}
 		var doc *captions.Doc
 		for _, name := range []string{l.File, l.Transcript} {
 			if name == "" || doc != nil {

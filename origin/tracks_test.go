@@ -164,6 +164,7 @@ func TestTextStreams(t *testing.T) {
 	m.Streams = append(m.Streams,
 		ism.Stream{Kind: ism.Text, Src: "en.cmft", Transcript: "en.vtt", Bitrate: 5200, Language: "en-us", TrackName: "subt_en-us", DisplayName: "English", Default: true},
 		ism.Stream{Kind: ism.Text, Src: "de.ttml", Language: "de"},
+		ism.Stream{Kind: ism.Text, Src: "de.ttml", Language: "de", TrackName: "draft", DisplayName: "Entwurf", Params: []ism.Param{{Name: "outputFlag", Value: "1"}}},
 		ism.Stream{Kind: ism.Text, Src: "gone.vtt", TrackName: "gone"})
 	s.put("en.vtt", []byte(englishVTT)) // the .cmft is lost
 	s.put("de.ttml", []byte(germanTTML))
@@ -183,10 +184,18 @@ func TestTextStreams(t *testing.T) {
 	if strings.Contains(master, "gone") {
 		t.Errorf("a track without its file:\n%s", master)
 	}
+	if strings.Contains(master, "draft") || strings.Contains(master, "Entwurf") {
+		t.Errorf("a track that is not for players:\n%s", master)
+	}
+	s.refused("film.ism/QualityLevels(5200)/Manifest(draft,format=m3u8-aapl)", 404, "MPE_EGRESS_TRACK_NOT_FOUND", "draft")
 	// A track of the API tells the stream of its name how to look.
 	s.track(ams.Track{Name: "subt_en-us", Kind: ams.TextTrack, FileName: "en.vtt", Visibility: ams.Hidden})
 	if got := string(s.get("film.ism/manifest(format=m3u8-aapl)")); strings.Contains(got, "subt_en-us") {
 		t.Errorf("hidden:\n%s", got)
+	}
+	s.track(ams.Track{Name: "draft", Kind: ams.TextTrack, FileName: "de.ttml", Visibility: ams.Visible})
+	if got := string(s.get("film.ism/manifest(format=m3u8-aapl)")); !strings.Contains(got, `NAME="Entwurf"`) {
+		t.Errorf("shown:\n%s", got)
 	}
 }
 

@@ -138,7 +138,7 @@ func (b *builder) add(s *ism.Stream) error {
 	if s.Kind == ism.Text {
 		b.text = append(b.text, TextTrack{
 			Name: s.TrackName, File: s.Src, Transcript: s.Transcript, Bitrate: s.Bitrate, Language: s.Language,
-			DisplayName: s.DisplayName, Default: s.Default, Characteristics: s.Characteristic,
+			DisplayName: s.DisplayName, Default: s.Default, Characteristics: s.Characteristic, Hidden: s.Hidden(),
 		})
 		return nil
 	}

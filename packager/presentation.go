@@ -89,6 +89,7 @@ type TextTrack struct {
 	Default         bool
 	Forced          bool
 	Characteristics string
+	Hidden          bool // not for players
 }
 
 // Ticks converts a time in units of 1/scale seconds to Timescale, rounding down.

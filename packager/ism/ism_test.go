@@ -107,6 +107,16 @@ func TestParse(t *testing.T) {
 			<audio src="a.mp4"><param name="SystemBitrate" value="5"/><param name="trackid" value="7"/><param name="systemLanguage" value="fra"/><param name="timeScale" value="90000"/></audio></switch></body></smil>`,
 			&ism.Manifest{FragmentsPerHLSSegment: 2, Meta: []ism.Param{{Name: "x", Value: "y"}}, Streams: []ism.Stream{
 				{Kind: ism.Audio, Src: "a.mp4", Bitrate: 5, TrackID: 7, Language: "fra", Params: []ism.Param{{Name: "timeScale", Value: "90000"}}}}}},
+		{"streams of several switches, and of none", `<smil><body><video src="v.mp4"/><switch><audio src="a.mp4"/></switch><par><switch><audio src="b.mp4"/><switch><textstream src="t.vtt"/></switch></switch></par></body></smil>`,
+			&ism.Manifest{Streams: []ism.Stream{{Kind: ism.Video, Src: "v.mp4"}, {Kind: ism.Audio, Src: "a.mp4"}, {Kind: ism.Audio, Src: "b.mp4"}, {Kind: ism.Text, Src: "t.vtt"}}}},
+		{"a language and a bitrate said twice: the attribute counts", `<smil><body><switch><audio src="a.mp4" systemBitrate="5" systemLanguage="deu"><param name="systemBitrate" value="6"/><param name="systemLanguage" value="fra"/></audio></switch></body></smil>`,
+			&ism.Manifest{Streams: []ism.Stream{{Kind: ism.Audio, Src: "a.mp4", Bitrate: 5, Language: "deu"}}}},
+		{"several languages", `<smil><body><switch><audio src="a.mp4" systemLanguage="en-us, en"/><audio src="b.mp4" systemLanguage=" , en"/></switch></body></smil>`,
+			&ism.Manifest{Streams: []ism.Stream{{Kind: ism.Audio, Src: "a.mp4", Language: "en-us"}, {Kind: ism.Audio, Src: "b.mp4"}}}},
+		{"a name of a track in blanks, a param that is empty", `<smil><body><switch><audio src="a.mp4"><param name="trackName" value=" commentary "/><param name="role" value=" "/><param name="trackName" value="second"/></audio></switch></body></smil>`,
+			&ism.Manifest{Streams: []ism.Stream{{Kind: ism.Audio, Src: "a.mp4", TrackName: "commentary"}}}},
+		{"params of text", `<smil><body><switch><textstream src="t.vtt" systemBitrate="0"><param name="outputFlag" value="2"/><param name="textIsDefault" value="False"/><param name="armId" value="t"/></textstream></switch></body></smil>`,
+			&ism.Manifest{Streams: []ism.Stream{{Kind: ism.Text, Src: "t.vtt", Params: []ism.Param{{Name: "outputFlag", Value: "2"}, {Name: "armId", Value: "t"}}}}}},
 		{"unknown elements", `<smil><body><par><foo><bar/></foo><switch><ref src="x"/><video src="v.mp4"><foo/></video></switch></par></body></smil>`,
 			&ism.Manifest{Streams: []ism.Stream{{Kind: ism.Video, Src: "v.mp4"}}}},
 	} {
@@ -150,6 +160,15 @@ func TestParseRefuses(t *testing.T) {
 	}
 	if _, err := ism.Parse([]byte(streams(1024))); err != nil {
 		t.Errorf("1024 streams: %v", err)
+	}
+}
+
+func TestHidden(t *testing.T) {
+	for flag, want := range map[string]bool{"": false, "0": true, "1": true, "2": false, "3": false, "many": false, "-1": false} {
+		s := ism.Stream{Kind: ism.Text, Src: "t.vtt", Params: []ism.Param{{Name: "armId", Value: "1"}, {Name: "OutputFlag", Value: flag}}}
+		if s.Hidden() != want {
+			t.Errorf("outputFlag %q: hidden %v", flag, !want)
+		}
 	}
 }
 

@@ -1,5 +1,10 @@
 package ism
 
+import (
+	"strconv"
+	"strings"
+)
+
 // A Kind is the type of a Stream.
 type Kind uint8
 
@@ -49,7 +54,7 @@ type Stream struct {
 	Kind       Kind
 	Src        string // file in the asset, never empty
 	Bitrate    int64  // bit/s
-	Language   string // as written: "eng", "en-us"
+	Language   string // as written, the first of several: "eng", "en-us"
 	TrackID    uint32 // track_ID in the MP4
 	TrackName  string
 	TrackIndex string // .mpi file; opaque
@@ -63,6 +68,18 @@ type Stream struct {
 	Transcript     string // transcriptsrc: the .vtt that a .cmft was made from
 
 	Params []Param // all others, in order: outputFlag, armId, those of live archives
+}
+
+// Hidden reports whether players are not to see the stream, by its outputFlag
+// (documented for text: 1 hides it, 3 shows it; seen on shown ones: 2).
+func (s *Stream) Hidden() bool {
+	for _, p := range s.Params {
+		if strings.EqualFold(p.Name, "outputFlag") {
+			n, err := strconv.ParseUint(p.Value, 10, 8)
+			return err == nil && n&2 == 0
+		}
+	}
+	return false
 }
 
 // A Param is a name and its value.

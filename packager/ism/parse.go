@@ -238,7 +238,9 @@ func (s *Stream) param(name, value string) error {
 			return fmt.Errorf("%s %q: trackID is %q, not a number", s.Kind, s.Src, value)
 		}
 		s.TrackID = uint32(n)
-	case "systemlanguage":
+	case "systemlanguage": // of SMIL: a list
+		first, _, _ := strings.Cut(value, ",")
+		value = strings.TrimSpace(first)
 		set(&s.Language)
 	case "trackname":
 		set(&s.TrackName)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -169,7 +170,6 @@ func TestParseRefuses(t *testing.T) {
 		"<tt><body>":                           "not closed",
 		tt(deep):                               "32 deep",
 		tt(`<body begin="soon"/>`):             `"soon"`,
-		tt(`<body timeContainer="seq"/>`):      "seq",
 		tt(`<body begin="1:2"/>`):              `"1:2"`,
 		"<tt/><tt/>":                           "root element",
 		"\x00\x00\x00\x08ftyp":                 "mp4",
@@ -188,6 +188,70 @@ func TestParseRefuses(t *testing.T) {
 	if _, err := parse(t, many).Samples(0, at(6)); err == nil || !strings.Contains(err.Error(), "too much") {
 		t.Errorf("3000 cues at the same time: %v", err)
 	}
+}
+
+// Times of every kind, nested and one after another, and what they come to.
+func TestTTMLTimes(t *testing.T) {
+	for _, tt := range []struct{ name, params, body, want string }{
+		{"a duration ends before an end", ``, `<p begin="1s" end="9s" dur="2s">a</p>`, "1-3 a"},
+		{"an end ends before a duration", ``, `<p begin="1s" end="2s" dur="9s">a</p>`, "1-2 a"},
+		{"times count from what they stand in", ``, `<div begin="10s"><p begin="1s" end="2s">a</p><div begin="5s"><p begin="1s" dur="1s">b</p></div></div>`, "11-12 a, 16-17 b"},
+		{"what they stand in ends them", ``, `<div begin="10s" dur="3s"><p begin="1s">a</p><p begin="2s" end="60s">b</p><p begin="4s">c</p></div>`, "11-13 a, 12-13 b"},
+		{"body and paragraph and span", ``, `<div begin="1s" end="20s"><p begin="2s" dur="10s">a <span begin="3s" dur="2s">b</span></p></div>`, "3-13 a, 6-8 b"},
+		{"a timed span in one without times", ``, `<p begin="1s" end="9s">a <span>b <span begin="2s" end="3s">c</span></span></p>`, "1-9 a b, 3-4 c"},
+		{"paragraphs one after another", ``, `<div timeContainer="seq"><p dur="2s">a</p><p dur="3s">b</p><p begin="1s" dur="1s">c</p></div>`, "0-2 a, 2-5 b, 6-7 c"},
+		{"the end in a sequence counts from the one before", ``, `<div timeContainer="seq"><p end="2s">a</p><p begin="1s" end="3s">b</p></div>`, "0-2 a, 3-5 b"},
+		{"a sequence that begins later", ``, `<div timeContainer="seq" begin="10s"><p dur="2s">a</p><p dur="3s">b</p></div>`, "10-12 a, 12-15 b"},
+		{"a sequence that is cut", ``, `<div timeContainer="seq" dur="3s"><p dur="2s">a</p><p dur="3s">b</p><p dur="3s">c</p></div>`, "0-2 a, 2-3 b"},
+		{"nothing comes behind what has no end", ``, `<div timeContainer="seq" dur="9s"><p dur="2s">a</p><p>b</p><p dur="3s">c</p></div>`, "0-2 a, 2-9 b"},
+		{"a container in a sequence lasts as long as what is in it", ``, `<div timeContainer="seq"><div><p dur="2s">a</p><p begin="1s" dur="3s">b</p></div><div><p dur="1s">c</p></div></div>`, "0-2 a, 1-4 b, 4-5 c"},
+		{"an empty container takes no time", ``, `<div timeContainer="seq"><div><p>  </p></div><p dur="1s">a</p></div>`, "0-1 a"},
+		{"sequences in a sequence", ``, `<div timeContainer="seq"><div timeContainer="seq"><p dur="1s">a</p><p dur="1s">b</p></div><p dur="1s">c</p></div>`, "0-1 a, 1-2 b, 2-3 c"},
+		{"spans one after another", ``, `<p timeContainer="seq" begin="5s"><span dur="1s">a</span><span dur="1s">b</span></p>`, "5-6 a, 6-7 b"},
+		{"characters in a sequence never show", ``, `<p timeContainer="seq" begin="5s">x<br/><span dur="1s">a</span></p>`, "5-6 a"},
+		{"parallel is what is usual", ``, `<div timeContainer="par"><p dur="2s">a</p><p dur="3s">b</p></div>`, "0-2 a, 0-3 b"},
+		{"offsets", `ttp:frameRate="25" ttp:tickRate="1000"`, `<p begin="50f" end="3500t">a</p><p begin="0.1m" dur="500ms">b</p><p begin="0.01h" dur="1s">c</p>`, "2-3.5 a, 6-6.5 b, 36-37 c"},
+		{"frames without a rate", ``, `<p begin="00:00:01:15" end="60f">a</p>`, "1.5-2 a"},
+		{"ticks of frames", `ttp:frameRate="20"`, `<p begin="20t" end="30t">a</p>`, "1-1.5 a"},
+		{"ticks of parts of frames", `ttp:frameRate="20" ttp:subFrameRate="2"`, `<p begin="40t" end="60t">a</p>`, "1-1.5 a"},
+		{"ticks alone", ``, `<p begin="1t" end="2t">a</p>`, "1-2 a"},
+		{"a multiplier", `ttp:frameRate="30" ttp:frameRateMultiplier="1000 1001"`, `<p begin="30f" end="00:00:02:00">a</p>`, "1.001-2 a"},
+		{"the multiplier of older documents", `ttp:frameRate="30" ttp:frameRateMultiplier="1000:1001"`, `<p begin="30f" end="60f">a</p>`, "1.001-2.002 a"},
+		{"parts of frames", `ttp:frameRate="25" ttp:subFrameRate="4"`, `<p begin="00:00:01:05.2" end="00:00:02:00.0">a</p>`, "1.22-2 a"},
+		{"fractions of seconds", ``, `<p begin="00:00:01.25" end="01:00:00.5">a</p>`, "1.25-3600.5 a"},
+		{"time codes that count frames", `ttp:timeBase="smpte" ttp:frameRate="30" ttp:frameRateMultiplier="1000 1001" ttp:dropMode="nonDrop"`, `<p begin="00:00:10:00" end="01:00:00:00">a</p>`, "10.01-3603.6 a"},
+		{"NTSC time codes that leave numbers out", `ttp:timeBase="smpte" ttp:frameRate="30" ttp:frameRateMultiplier="1000 1001" ttp:dropMode="dropNTSC"`, `<p begin="00:01:00:02" end="01:00:00:00">a</p>`, "60.06-3599.996 a"},
+		{"PAL-M time codes that leave numbers out", `ttp:timeBase="smpte" ttp:frameRate="30" ttp:frameRateMultiplier="1000 1001" ttp:dropMode="dropPAL"`, `<p begin="00:00:30:00" end="01:00:00:00">a</p>`, "30.03-3599.996 a"},
+		{"times that never end", ``, `<p begin="999999h">a</p><p begin="998h" dur="99h">b</p>`, "3592800-3596400 b"},
+	} {
+		d := parse(t, `<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter" `+tt.params+`><body>`+tt.body+`</body></tt>`)
+		if got := times(d); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+		// What is written for players says the same in the plainest of times.
+		written := string(d.TTML(0, forever, 0))
+		if got := times(parse(t, written)); got != tt.want {
+			t.Errorf("%s: written it says %s, want %s\n%s", tt.name, got, tt.want, written)
+		}
+		for _, word := range []string{"timeContainer", "smpte", "dropMode", "dur=", "f\"", "t\""} {
+			if strings.Contains(strings.ReplaceAll(written, `rameRate="`, ""), " "+word) {
+				t.Errorf("%s: %q is left in %s", tt.name, word, written)
+			}
+		}
+	}
+}
+
+// times says in seconds what shows when.
+func times(d *Doc) string {
+	var list []string
+	for _, c := range d.cues {
+		list = append(list, fmt.Sprintf("%s-%s %s", seconds(c.start), seconds(c.end), c.text))
+	}
+	return strings.Join(list, ", ")
+}
+
+func seconds(t time.Duration) string {
+	return strconv.FormatFloat(float64(t.Milliseconds())/1000, 'f', -1, 64)
 }
 
 // A file of samples, as AMS made of an uploaded one, says what that said.
@@ -254,6 +318,7 @@ func mp4Of(t *testing.T, d *Doc) []byte {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(vttFile))
 	f.Add([]byte(ttmlFile))
+	f.Add([]byte(`<tt timeBase="smpte" dropMode="dropNTSC" frameRate="30" subFrameRate="2"><body timeContainer="seq"><div><p end="00:00:01:02.1">a<br/>b</p></div><p timeContainer="seq"><span dur="2f">x</span>y</p></body></tt>`))
 	f.Add([]byte("WEBVTT\n\n00:00.000 --> 99:00:00.000\n<i><b>a</i></b><\n-->"))
 	f.Add([]byte(`<tt><body dur="1f"><p begin="1.5h" end="2t"><span dur="3ms">x</span></p></body></tt>`))
 	f.Fuzz(func(t *testing.T, b []byte) {

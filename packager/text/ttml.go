@@ -31,6 +31,10 @@ type node struct {
 	text  string
 	attrs []xml.Attr // names whole, with prefix, in Name.Local
 	kids  []*node
+
+	// Of body, div, p and span, once resolve was called.
+	begin, end time.Duration // when it shows
+	apart      bool          // it has times of its own
 }
 
 // local is the name without prefix.
@@ -140,10 +144,17 @@ func whole(n xml.Name) string {
 	return n.Space + ":" + n.Local
 }
 
-// rates are how a document counts frames and ticks.
-type rates struct{ frames, ticks float64 }
+// A clockwork is how a document counts frames and ticks (TTML 6.2).
+type clockwork struct {
+	nominal   float64 // frames in a second of a time code
+	frames    float64 // frames in a real second
+	subFrames float64 // parts of a frame
+	ticks     float64 // in a second
+	smpte     bool    // time codes count frames, not time
+	drop      string  // dropMode: "dropNTSC", "dropPAL" or another
+}
 
-func (n *node) rates() rates {
+func (n *node) clockwork() clockwork {
 	number := func(s string) float64 {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil || !(f > 0) || f > 1e9 {
@@ -151,26 +162,30 @@ func (n *node) rates() rates {
 		}
 		return f
 	}
-	r := rates{frames: number(n.attr("frameRate")), ticks: number(n.attr("tickRate"))}
-	hasFrames := r.frames > 0
-	if !hasFrames {
-		r.frames = 30
+	c := clockwork{
+		nominal: number(n.attr("frameRate")), subFrames: max(1, number(n.attr("subFrameRate"))), ticks: number(n.attr("tickRate")),
+		smpte: n.attr("timeBase") == "smpte", drop: n.attr("dropMode"),
 	}
+	hasFrames := c.nominal > 0
+	if !hasFrames {
+		c.nominal = 30
+	}
+	c.frames = c.nominal
 	if m := strings.Fields(strings.ReplaceAll(n.attr("frameRateMultiplier"), ":", " ")); len(m) == 2 {
 		if a, b := number(m[0]), number(m[1]); a > 0 && b > 0 {
-			r.frames *= a / b
+			c.frames *= a / b
 		}
 	}
-	if r.ticks == 0 {
-		if r.ticks = 1; hasFrames {
-			r.ticks = r.frames
+	if c.ticks == 0 {
+		if c.ticks = 1; hasFrames {
+			c.ticks = c.frames * c.subFrames
 		}
 	}
-	return r
+	return c
 }
 
 // time reads a time expression (TTML 10.3.1).
-func (r rates) time(s string) (time.Duration, error) {
+func (c clockwork) time(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is not a time such as 00:01:02.500 or 62.5s", s)
 	var seconds float64
 	if strings.Contains(s, ":") {
@@ -178,21 +193,24 @@ func (r rates) time(s string) (time.Duration, error) {
 		if len(parts) < 3 || len(parts) > 4 {
 			return 0, bad
 		}
+		var n [4]float64
 		for i, p := range parts {
-			n, err := strconv.ParseFloat(p, 64)
-			if err != nil || n < 0 || n > 1e6 || strings.ContainsAny(p, "eExXpP+-_iInN") {
+			whole, sub, _ := strings.Cut(p, ".")
+			if i < 3 || sub == "" {
+				whole, sub = p, "0"
+			}
+			v, err1 := strconv.ParseFloat(whole, 64)
+			w, err2 := strconv.ParseFloat(sub, 64)
+			if err1 != nil || err2 != nil || v > 1e6 || w > 1e6 || strings.Trim(p, "0123456789.") != "" {
 				return 0, bad
 			}
-			if i < 3 {
-				seconds = seconds*60 + n
-			} else {
-				seconds += n / r.frames
-			}
+			n[i] = v + w/c.subFrames
 		}
+		seconds = c.seconds(n[0], n[1], n[2], n[3])
 	} else {
 		unit := strings.TrimLeft(s, "0123456789.")
 		n, err := strconv.ParseFloat(strings.TrimSuffix(s, unit), 64)
-		scale, ok := map[string]float64{"h": 3600, "m": 60, "s": 1, "ms": 0.001, "f": 1 / r.frames, "t": 1 / r.ticks}[unit]
+		scale, ok := map[string]float64{"h": 3600, "m": 60, "s": 1, "ms": 0.001, "f": 1 / c.frames, "t": 1 / c.ticks}[unit]
 		if err != nil || !ok {
 			return 0, bad
 		}
@@ -204,64 +222,104 @@ func (r rates) time(s string) (time.Duration, error) {
 	return time.Duration(math.Round(seconds * float64(time.Second))), nil
 }
 
-// span returns when n shows, if what it stands in shows from begin to end.
-func (n *node) span(r rates, begin, end time.Duration) (time.Duration, time.Duration, error) {
-	if n.attr("timeContainer") == "seq" {
-		return 0, 0, errors.New(`timeContainer="seq" is not supported`)
+// seconds is the time of a clock or a time code. Drop-frame codes leave out the
+// first two numbers of each minute but every tenth, or four of every second minute
+// but every twentieth (TTML 6.2.3).
+func (c clockwork) seconds(h, m, s, frame float64) float64 {
+	whole := h*3600 + m*60 + s
+	if !c.smpte {
+		return whole + frame/c.frames
 	}
-	at := func(name string, base, otherwise time.Duration) (time.Duration, error) {
-		s := strings.TrimSpace(n.attr(name))
-		if s == "" {
-			return otherwise, nil
-		}
-		t, err := r.time(s)
-		return base + t, err
+	minutes := h*60 + math.Floor(m)
+	dropped := 0.0
+	switch c.drop {
+	case "dropNTSC":
+		dropped = 2 * (minutes - math.Floor(minutes/10))
+	case "dropPAL":
+		dropped = 4 * (math.Floor(minutes/2) - math.Floor(minutes/20))
 	}
-	from, err := at("begin", begin, begin)
-	if err != nil {
-		return 0, 0, err
-	}
-	to, err := at("end", begin, end)
-	if err != nil {
-		return 0, 0, err
-	}
-	till, err := at("dur", from, end)
-	return from, min(to, till, end), err
+	return (whole*c.nominal + frame - dropped) / c.frames
 }
+
+// content reports whether n is an element that times are for.
+func (n *node) content() bool { return n.is("body", "div", "p", "span") }
 
 func (n *node) timed() bool {
 	return n.attr("begin") != "" || n.attr("end") != "" || n.attr("dur") != ""
 }
 
+// sequential reports whether the children of n show one after another.
+func (n *node) sequential() bool { return n.attr("timeContainer") == "seq" }
+
+// resolve notes when n and what is in it show, if its times count from base and
+// what it stands in ends at limit. It returns when all is said that n says,
+// where nothing else ends it (the implicit duration of TTML 10.4).
+func (n *node) resolve(c clockwork, base, limit time.Duration) (said time.Duration, err error) {
+	at := func(name string, base, otherwise time.Duration) time.Duration {
+		s := strings.TrimSpace(n.attr(name))
+		if s == "" || err != nil {
+			return otherwise
+		}
+		var t time.Duration
+		t, err = c.time(s)
+		return min(base+t, forever)
+	}
+	n.begin = at("begin", base, base)
+	n.end = min(at("end", base, limit), limit)
+	n.end = min(at("dur", n.begin, n.end), n.end)
+	n.apart = n.timed()
+	if err != nil {
+		return 0, err
+	}
+	said = n.begin
+	next := n.begin
+	for _, k := range n.kids {
+		if !k.content() {
+			// Characters show as long as what they stand in, in a sequence never.
+			if !n.sequential() && n.is("p", "span") && (k.is("br") || strings.TrimSpace(k.text) != "") {
+				said = n.end
+			}
+			continue
+		}
+		done, err := k.resolve(c, next, n.end)
+		if err != nil {
+			return 0, err
+		}
+		if n.sequential() {
+			k.apart, k.end = true, min(k.end, max(k.begin, done))
+			next = max(k.begin, k.end)
+		}
+		said = max(said, done)
+	}
+	if n.attr("end") != "" || n.attr("dur") != "" {
+		return n.end, nil
+	}
+	return min(said, n.end), nil
+}
+
 // collect makes the cues that WebVTT has instead of the document, and so finds
 // times that cannot be read.
 func (d *Doc) collect() error {
-	r := d.root.rates()
-	var walk func(n *node, begin, end time.Duration) error
-	add := func(n *node, begin, end time.Duration) error {
-		if s := n.vtt(); s != "" && end > begin {
-			return d.add(cue{start: begin, end: end, text: s})
-		}
-		return nil
+	if _, err := d.root.resolve(d.root.clockwork(), 0, forever); err != nil {
+		return err
 	}
-	walk = func(n *node, begin, end time.Duration) error {
-		begin, end, err := n.span(r, begin, end)
-		if err != nil {
-			return err
-		}
+	var walk func(n *node) error
+	walk = func(n *node) error {
 		for _, k := range n.kids {
-			if k.is("body", "div", "p") || k.is("span") && (k.timed() || n.is("span")) {
-				if err := walk(k, begin, end); err != nil {
+			if k.content() {
+				if err := walk(k); err != nil {
 					return err
 				}
 			}
 		}
-		if n.is("p") || n.is("span") && n.timed() {
-			return add(n, begin, end)
+		if n.end > n.begin && (n.is("p") || n.is("span") && n.apart) {
+			if s := n.vtt(); s != "" {
+				return d.add(cue{start: n.begin, end: n.end, text: s})
+			}
 		}
 		return nil
 	}
-	return walk(d.root, 0, forever)
+	return walk(d.root)
 }
 
 // vtt returns what n says in the syntax of WebVTT, without the parts that show
@@ -272,11 +330,12 @@ func (n *node) vtt() string {
 	walk = func(n *node) {
 		for _, k := range n.kids {
 			switch {
+			case n.sequential():
 			case k.name == "":
 				b.WriteString(vttEscape.Replace(collapse(k.text)))
 			case k.is("br"):
 				b.WriteByte('\n')
-			case k.is("span") && !k.timed():
+			case k.is("span") && !k.apart:
 				var tags []string
 				if k.attr("fontStyle") == "italic" {
 					tags = append(tags, "i")
@@ -336,45 +395,41 @@ func (d *Doc) TTML(from, to, zero time.Duration) []byte {
 		w.ofCues(d)
 		return w.Bytes()
 	}
-	w.rates = d.root.rates()
-	w.element(d.root, 0, forever, 0)
+	w.element(d.root, 0)
 	return w.Bytes()
 }
 
 type ttmlWriter struct {
 	bytes.Buffer
-	rates
 	from, to, zero time.Duration
 }
 
 func (w *ttmlWriter) escape(s string) { _ = xml.EscapeText(w, []byte(s)) } // a bytes.Buffer never fails
 
-// element writes n, which stands in what shows from begin to end; what it stands
-// in has the time base of the document written. Containers lose their times,
-// paragraphs and spans have them whole.
-func (w *ttmlWriter) element(n *node, begin, end, base time.Duration) {
+// element writes n; what it stands in has the time base of the document written.
+// Containers lose their times, paragraphs and spans have them whole.
+func (w *ttmlWriter) element(n *node, base time.Duration) {
 	if n.name == "" {
 		w.escape(n.text)
 		return
 	}
-	content := n.is("body", "div", "p", "span")
 	explicit := false
-	if content {
-		var err error
-		if begin, end, err = n.span(w.rates, begin, end); err != nil {
-			return // collect has seen that there is none
-		}
-		if begin >= w.to || end <= w.from {
+	if n.content() {
+		if n.begin >= w.to || n.end <= w.from || n.end <= n.begin {
 			return
 		}
-		explicit = n.timed() && n.is("p", "span") || n.is("p") && (begin > 0 || end < forever)
+		explicit = n.apart && n.is("p", "span") || n.is("p") && (n.begin > 0 || n.end < forever)
 	}
 	w.WriteString("<" + n.name)
 	for _, a := range n.attrs {
-		switch a.Name.Local {
-		case "begin", "end", "dur":
-			if content {
+		switch local(a.Name.Local) {
+		case "begin", "end", "dur", "timeContainer":
+			if n.content() {
 				continue
+			}
+		case "timeBase", "dropMode", "markerMode":
+			if n.is("tt") && a.Value != "media" {
+				continue // the times written are those of the media
 			}
 		}
 		w.WriteString(" " + a.Name.Local + `="`)
@@ -382,7 +437,7 @@ func (w *ttmlWriter) element(n *node, begin, end, base time.Duration) {
 		w.WriteString(`"`)
 	}
 	if explicit {
-		from, to := max(begin, w.from)-w.zero, min(end, w.to)-w.zero
+		from, to := max(n.begin, w.from)-w.zero, min(n.end, w.to)-w.zero
 		fmt.Fprintf(w, ` begin="%s" end="%s"`, clock(from-base), clock(to-base))
 		base = from
 	}
@@ -392,7 +447,10 @@ func (w *ttmlWriter) element(n *node, begin, end, base time.Duration) {
 	}
 	w.WriteString(">")
 	for _, k := range n.kids {
-		w.element(k, begin, end, base)
+		if n.content() && n.sequential() && (k.name == "" || k.is("br")) {
+			continue // see resolve
+		}
+		w.element(k, base)
 	}
 	w.WriteString("</" + n.name + ">")
 }
