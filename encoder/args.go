@@ -271,6 +271,7 @@ func (v *Video) filters() []string {
 			fmt.Sprintf("[%d:%d]%s[o%d]", o.Input, o.Stream, o.filters(v.Rate.String()), i))
 		chain = []string{fmt.Sprintf("[b%d][o%d]%s", i, i, o.over())}
 	}
+	chain = append(chain, v.Effects...)
 	colored := false
 	for _, f := range v.Fades {
 		way := "in"

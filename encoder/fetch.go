@@ -86,7 +86,10 @@ func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir st
 			in.Inputs = append(in.Inputs, ams.JobInput{Kind: ams.InputAsset, Asset: name})
 		}
 	}
-	r, err := lookup(task.Preset)
+	r, err := new(recipe), error(nil)
+	if processorOf(task.Preset.Type) == nil {
+		r, err = lookup(task.Preset)
+	}
 	if err == nil {
 		err = SupportedInput(in)
 	}

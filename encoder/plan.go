@@ -36,6 +36,7 @@ type Video struct {
 	AsTimed  bool            `json:",omitempty"` // frames keep their times, whatever Rate is
 	Canvas   []int           `json:",omitempty"` // width and height in square pixels that parts are fitted into and overlays lie on; nil: as they come
 	Overlays []Overlay       `json:",omitempty"`
+	Effects  []string        `json:",omitempty"` // filters of ffmpeg over all of it
 	Fades    []Fade          `json:",omitempty"`
 	Format   string          // of pixels, for the richest rung
 	Frames   int64           // frames expected, 0 if the source does not tell
@@ -227,6 +228,11 @@ func NewPlan(preset ams.Preset, q Request) (*Plan, error) {
 	if err != nil {
 		return nil, &ams.JobError{Code: ams.ConfigurationUnsupported, Message: err.Error()}
 	}
+	return r.plan(q)
+}
+
+// plan is NewPlan of a preset in the form of a recipe.
+func (r *recipe) plan(q Request) (*Plan, error) {
 	takes, err := q.takes(r)
 	if err != nil {
 		return nil, err

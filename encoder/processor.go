@@ -42,6 +42,12 @@ func processorOf(kind string) *processor {
 		return &processor{check: checkPackaging, run: runPackaging}
 	case encryption:
 		return &processor{check: checkEncryption, run: runEncryption}
+	case stabilizing:
+		return &processor{check: checkStabilizer, run: runStabilizer}
+	case hyperlapsing:
+		return &processor{check: checkHyperlapse, run: runHyperlapse}
+	case digesting:
+		return &processor{check: checkDigest, run: runDigest}
 	}
 	return nil
 }

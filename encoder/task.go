@@ -30,10 +30,13 @@ func TaskPreset(processor, configuration string, inputs, outputs int) (ams.Prese
 }
 
 // oneInput are the processors that take one asset.
-var oneInput = map[string]bool{ams.MediaPackager: true, ams.MediaEncryptor: true}
+var oneInput = map[string]bool{ams.MediaPackager: true, ams.MediaEncryptor: true, ams.Hyperlapse: true, ams.Stabilizer: true, ams.VideoThumbnails: true}
 
 // others are the processors that do not encode, and the type of their presets.
-var others = map[string]string{ams.StorageDecryption: decryption, ams.MediaPackager: packaging, ams.MediaEncryptor: encryption}
+var others = map[string]string{
+	ams.StorageDecryption: decryption, ams.MediaPackager: packaging, ams.MediaEncryptor: encryption,
+	ams.Hyperlapse: hyperlapsing, ams.Stabilizer: stabilizing, ams.VideoThumbnails: digesting,
+}
 
 func taskPreset(processor, text string) (ams.Preset, error) {
 	kind := others[processor]
@@ -45,6 +48,9 @@ func taskPreset(processor, text string) (ams.Preset, error) {
 		return ams.Preset{Type: kind, Body: []byte("{}")}, nil
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+	if text == "" && kind == stabilizing { // which has nothing to choose
+		text = "{}"
+	}
 	if text == "" {
 		return ams.Preset{}, ams.Errorf(ams.Invalid, "The task has no configuration, which the processor '%s' needs.", processor)
 	}

@@ -285,7 +285,7 @@ func TestJobRefused(t *testing.T) {
 		{task(mes, preset, body("JobOutputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "cycle"},
 		{strings.Repeat(good+",", 30) + good, asset, 400, "at most 30 tasks"},
 		{task("00000000-0000-0000-0000-000000000000", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "no media processor"},
-		{task("38a620d8-b8dc-4e39-bb2e-7d589587232b", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "no taskDefinition"},
+		{task("38a620d8-b8dc-4e39-bb2e-7d589587232b", preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "no taskDefinition of the processor Windows Azure Media Encryptor"},
 		{task(mes, "No such preset", body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "No such preset"},
 		{task(ame, preset, body("JobInputAsset(0)", "JobOutputAsset(0)"), ""), asset, 400, "Media Encoder Standard"},
 		{task(mes, preset, "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset><outputAsset>JobOutputAsset(1)</outputAsset></taskBody>", ""), asset, 400, "one output asset"},

@@ -43,7 +43,7 @@ type definition struct {
 // ParsePackaging reads a task definition of the packager. The error is Invalid or
 // Unsupported and names what is wrong.
 func ParsePackaging(text string) (Task, error) {
-	p, err := parse(text)
+	p, err := parse(ams.MediaPackager, text)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func ParsePackaging(text string) (Task, error) {
 
 // ParseEncryption reads a task definition of the encryptor.
 func ParseEncryption(text string) (Task, error) {
-	p, err := parse(text)
+	p, err := parse(ams.MediaEncryptor, text)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +87,13 @@ type properties struct {
 	err      error
 }
 
-func parse(text string) (*properties, error) {
+func parse(processor, text string) (*properties, error) {
 	var d definition
 	dec := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff")))
 	// Clients declare UTF-16 in text that is UTF-8.
 	dec.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	if err := dec.Decode(&d); err != nil {
-		return nil, ams.Errorf(ams.Invalid, "The configuration is no taskDefinition: %v", err)
+		return nil, ams.Errorf(ams.Invalid, "The configuration is no taskDefinition of the processor %s: %v", processor, err)
 	}
 	if len(d.Properties) > maxProperties {
 		return nil, ams.Errorf(ams.Invalid, "The configuration has more than %d properties.", maxProperties)
