@@ -31,8 +31,8 @@ type cell struct {
 
 // TestPlayerMatrix plays every format under every encryption in every player
 // that has them: 10 s with subtitles, then the other rendition, then a far seek.
-// What is missing from the table no player of the three can do: TS knows
-// whole-segment encryption alone in browsers; Shaka 5 has no Smooth Streaming and
+// What is missing from the table no player of the three can do, but for hls.js and
+// SAMPLE-AES of TS, which TestProtectionEndToEnd has; Shaka 5 has no Smooth Streaming and
 // hls.js no DASH; the AES-128 of AMS for DASH and Smooth had one player, which is
 // gone; dash.js has no ClearKey for Smooth, whose manifests name PlayReady;
 // Shaka finds ClearKey in HLS by KEYFORMAT="identity" alone, which under cbcs

@@ -293,6 +293,7 @@ func TestProtectionEndToEnd(t *testing.T) {
 		{"AES-128 TS, token in the manifest's URL", "hls.js", "format=m3u8-aapl,encryption=cbc)?token=" + good, ask{}},
 		{"AES-128 TS, token in the header", "hls.js", "format=m3u8-aapl,encryption=cbc)", ask{"token": good}},
 		{"AES-128 CMAF", "hls.js", "format=m3u8-cmaf,encryption=cbc)?token=" + good, ask{}},
+		{"SAMPLE-AES TS", "hls.js", "format=m3u8-aapl,encryption=cbcs-aapl)?token=" + good, ask{}},
 		{"cbcs CMAF", "hls.js", "format=m3u8-cmaf,encryption=cbcs-aapl)", ask{"token": good, "licence": true}},
 		{"cenc", "shaka", "format=mpd-time-csf,encryption=cenc)", ask{"token": good, "licence": true}},
 		{"cbcs", "shaka", "format=mpd-time-cmaf,encryption=cbcs-aapl)", ask{"token": good, "licence": true}},
@@ -303,6 +304,7 @@ func TestProtectionEndToEnd(t *testing.T) {
 		{"wrong token", "shaka", "format=mpd-time-csf,encryption=cenc)", ask{"token": bad, "licence": true, "fail": true}},
 		{"wrong token", "dash.js", "format=mpd-time-cmaf,encryption=cbcs-aapl)?token=" + bad, ask{"fail": true}},
 		{"wrong key", "hls.js", "format=m3u8-aapl,encryption=cbc)?token=" + good, ask{"fail": true, "wrongKey": true}},
+		{"wrong key, SAMPLE-AES", "hls.js", "format=m3u8-aapl,encryption=cbcs-aapl)?token=" + good, ask{"fail": true, "wrongKey": true}},
 		{"wrong key", "shaka", "format=mpd-time-csf,encryption=cenc)", ask{"token": good, "licence": true, "fail": true, "wrongKey": true}},
 		{"wrong key", "dash.js", "format=mpd-time-cmaf,encryption=cbcs-aapl)?token=" + good, ask{"fail": true, "wrongKey": true}},
 	} {

@@ -38,7 +38,9 @@ func keyOf(p *presentation, q *Request, seal *seal) keptKey {
 	return keptKey{p.tag, p.title.account, p.title.container, string(q.appendBelow(nil)), seal.tag(false)}
 }
 
-func (s *seal) needsNALs() bool { return s != nil && s.scheme.NeedsNALs() }
+// needsNALs reports whether segments of f take maps of NAL units: transport streams
+// go through them anyway.
+func (s *seal) needsNALs(f Format) bool { return s != nil && s.scheme.NeedsNALs() && !f.ts() }
 
 // keeps reports whether a segment that is made is worth keeping: a small one, and
 // one that is encrypted as a whole, which cannot be done in parallel and costs
@@ -71,7 +73,7 @@ func (h *Handler) keep(ctx context.Context, key keptKey, etag string, p *present
 		if _, err := s.WriteTo(b, files.at); err != nil {
 			return nil, 0, err
 		}
-		return &kept{s.ContentType, etag, b.Bytes()}, s.Size + 1024, nil
+		return &kept{s.ContentType, etag, b.Bytes()}, int64(b.Cap()) + 1024, nil
 	})
 }
 

@@ -8,13 +8,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
@@ -211,6 +215,81 @@ func TestCommonEncryption(t *testing.T) {
 	kept, err := filepath.Glob(filepath.Join(s.indexDir, "*.nal"))
 	if err != nil || len(kept) != 2 {
 		t.Errorf("kept maps of NAL units: %q, %v", kept, err)
+	}
+}
+
+// TestSampleAES has ffmpeg play transport streams with encrypted samples, whose key
+// it fetches, and compares pictures and sound with those of the clear ones.
+func TestSampleAES(t *testing.T) {
+	s, sh, guarded := newShielded(t, everything, allKeys()...)
+	var asked atomic.Int64
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("kid") != kidVideo {
+			http.Error(w, "no such key", http.StatusNotFound)
+			return
+		}
+		asked.Add(1)
+		w.Write(valueVideo)
+	}))
+	defer keys.Close()
+	s.handler.c.KeyDelivery = keys.URL
+	hash := func(path string) []string {
+		out, err := exec.Command("ffmpeg", "-v", "quiet", "-nostdin", "-extension_picky", "0", "-allowed_extensions", "ALL", "-allowed_segment_extensions", "ALL", "-i", s.at(path), "-f", "framemd5", "-").Output()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", path, err, out)
+		}
+		lines := strings.Split(regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(string(out), ""), "\n")
+		return lines[:min(300, len(lines))] // ffmpeg 5.1 leaves the last packets of a playlist encrypted
+	}
+	for _, tt := range []struct{ playlist, segment string }{
+		{"film.ism/QualityLevels(600000)/Manifest(video,format=m3u8-aapl", "film.ism/QualityLevels(600000)/Fragments(video=60000000,format=m3u8-aapl"},
+		{"film.ism/QualityLevels(64000)/Manifest(audio_eng,format=m3u8-aapl", "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,format=m3u8-aapl"},
+		{"film.ism/QualityLevels(600000)/Manifest(video,format=m3u8-aapl-v3", "film.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-aapl-v3"},
+	} {
+		clear, open := hash(tt.playlist+")"), s.get(tt.segment+")")
+		if len(clear) < 300 {
+			t.Fatalf("%s: only %d frames", tt.playlist, len(clear))
+		}
+		s.under(guarded, func() {
+			list := string(s.get(tt.playlist + ",encryption=cbcs-aapl)"))
+			for _, w := range []string{`METHOD=SAMPLE-AES,URI="skd://`, `KEYFORMAT="com.apple.streamingkeydelivery",KEYFORMATVERSIONS="1"`, `METHOD=SAMPLE-AES,URI="` + keys.URL + "/?kid=" + kidVideo + `",IV=0x`} {
+				if !strings.Contains(list, w) {
+					t.Errorf("no %s in\n%s", w, list)
+				}
+			}
+			if d := cmp.Diff(clear, hash(tt.playlist+",encryption=cbcs-aapl)")); d != "" {
+				t.Errorf("%s: decrypted, the frames differ:\n%s", tt.playlist, d)
+			}
+			sealed := s.get(tt.segment + ",encryption=cbcs-aapl)")
+			if bytes.Equal(sealed, open) || !bytes.Equal(sealed[:188], open[:188]) {
+				t.Errorf("%s is not encrypted", tt.segment)
+			}
+			res, part := s.do("GET", s.at(tt.segment+",encryption=cbcs-aapl)"), header("Range", "bytes=188-375"))
+			if res.StatusCode != 206 || !bytes.Equal(part, sealed[188:376]) {
+				t.Errorf("range: %s, %d bytes", res.Status, len(part))
+			}
+		})
+	}
+	if asked.Load() == 0 {
+		t.Error("nobody asked for the key")
+	}
+	s.under(guarded, func() {
+		const path = "film.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-aapl,encryption=cbcs-aapl)"
+		res, body := s.do("GET", s.at(path))
+		sh.grants = []account.KeyGrant{grant(ams.CBCS, kidVideo, valueAudio)}
+		again, other := s.do("GET", s.at(path))
+		if bytes.Equal(body, other) || res.Header.Get("Etag") == again.Header.Get("Etag") {
+			t.Error("a kept segment is served under another key")
+		}
+		sh.policy = policyOf(t, `{"commonEncryptionCbcs":{"enabledProtocols":{"hls":true},"drm":{"widevine":{}}}}`)
+		sh.grants[0].Policy = nil
+		s.refused(path, 415, string(packager.OutputFormatNotSupported), "FairPlay")
+		s.refused("film.ism/manifest(format=m3u8-aapl,encryption=cbcs-aapl)", 415, string(packager.OutputFormatNotSupported), "FairPlay")
+		sh.policy, sh.grants = policyOf(t, everything), []account.KeyGrant{grant(ams.CBCS, kidVideo, valueVideo), grant(ams.CBCS, kidAudio, valueAudio, tracksOf("mp4a"))}
+		s.refused("film.ism/manifest(format=m3u8-aapl-v3,encryption=cbcs-aapl)", 415, string(packager.OutputFormatNotSupported), "different keys")
+	})
+	if kept, _ := filepath.Glob(filepath.Join(s.indexDir, "*.nal")); len(kept) != 0 {
+		t.Errorf("maps of NAL units for transport streams: %q", kept)
 	}
 }
 

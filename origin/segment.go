@@ -53,6 +53,13 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key k
 			}
 		}
 	}
+	if s.Unsized { // the answer begins with the size
+		k, err := h.keep(r.Context(), key, etag, p, s)
+		if err != nil {
+			return err
+		}
+		return sendKept(a, r, k)
+	}
 	hd := a.Header()
 	hd["Cache-Control"] = a.caching(segmentCaching)
 	if p.Early {

@@ -101,7 +101,7 @@ func (h *Handler) serve(a *answer, r *http.Request) (*Request, error) {
 
 // play answers with a part of a presentation.
 func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *packager.Format, seal *seal, v *view) error {
-	show, err := h.titles.open(r.Context(), p.Asset, q.Name+q.Ext, seal.needsNALs(), p.Tracks, p.tracks)
+	show, err := h.titles.open(r.Context(), p.Asset, q.Name+q.Ext, seal.needsNALs(q.Format), p.Tracks, p.tracks)
 	if err != nil {
 		return err
 	}

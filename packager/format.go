@@ -28,7 +28,19 @@ type Format struct {
 	// Fragment is what Fragments(track=time,format=…) returns; time is in
 	// Timescale and may be off by one.
 	Fragment func(p *Presentation, r *Rendition, time uint64) (*Segment, error)
+	// Ciphered is Fragment with encrypted samples. Only transport streams have
+	// it: those of fragmented MP4 are encrypted where they are.
+	Ciphered func(p *Presentation, r *Rendition, time uint64, c Ciphers) (*Segment, error)
 }
+
+// A Carrier is what samples are in when they are encrypted.
+type Carrier uint8
+
+const (
+	FragmentedMP4 Carrier = iota
+	SmoothFragment
+	TransportStream
+)
 
 // Options are what changes the text of a manifest. None changes a segment.
 type Options struct {
@@ -65,11 +77,11 @@ type Protection interface {
 	// ContentProtection is elements of an MPD, each on a line.
 	ContentProtection(*Rendition) string
 	// PlaylistKeys is EXT-X-KEY tags, each on a line.
-	PlaylistKeys(*Rendition) string
+	PlaylistKeys(*Rendition, Carrier) string
 	// ProtectionElement is that of a Smooth client manifest, on one line.
 	ProtectionElement(*Presentation) string
 	// Size returns the sizes of the encrypted segment that starts with fragment
 	// k, and of its part up to the end of the first sample, from those of the
-	// clear one.
-	Size(r *Rendition, k int, whole, first int64, smooth bool) (int64, int64, error)
+	// clear one. In a TransportStream they are upper bounds, nearly always.
+	Size(r *Rendition, k int, whole, first int64, in Carrier) (int64, int64, error)
 }

@@ -88,7 +88,7 @@ func (r *Rendition) MuxedSize(k int, audio *Rendition) (int64, error) {
 
 // MuxedSegment plans n fragments from k on, or as many as there are, as one
 // segment of a transport stream with r and the audio that plays with it.
-func (r *Rendition) MuxedSegment(k, n int, audio *Rendition) (*Segment, error) {
+func (r *Rendition) MuxedSegment(k, n int, audio *Rendition, ciphers Ciphers) (*Segment, error) {
 	video, err := r.TS()
 	if err != nil {
 		return nil, err
@@ -97,10 +97,18 @@ func (r *Rendition) MuxedSegment(k, n int, audio *Rendition) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	look, err := ciphers.of(r)
+	if err != nil {
+		return nil, err
+	}
+	hear, err := ciphers.of(audio)
+	if err != nil {
+		return nil, err
+	}
 	n = min(n, len(r.Fragments)-k)
 	fragments, first := r.Fragments[k:k+n], r.Skip+k
 	sounds := m.fragments[first : first+n]
-	s := &Segment{ContentType: TypeTS}
+	s := &Segment{ContentType: TypeTS, Unsized: look != nil && video.Grows()}
 	pictures, frames := 0, 0
 	var bytes int64 // of video
 	for i, f := range fragments {
@@ -124,7 +132,10 @@ func (r *Rendition) MuxedSegment(k, n int, audio *Rendition) (*Segment, error) {
 			r.withSamples(f.First, f.N, func(p []mp4.Sample) {
 				audio.withSamples(a.First, a.N, func(q []mp4.Sample) {
 					number := first + i
-					parts := []ts.Part{{Stream: video, Samples: p, Media: seen[:f.Bytes], Number: number}, {Stream: m.Stream, Samples: q, Media: heard[:a.Bytes], Number: number}}
+					parts := []ts.Part{
+						{Stream: video, Samples: p, Media: seen[:f.Bytes], Number: number, Cipher: look},
+						{Stream: m.Stream, Samples: q, Media: heard[:a.Bytes], Number: number, Cipher: hear},
+					}
 					dst, err = ts.AppendFragment(dst, number, parts...)
 				})
 			})

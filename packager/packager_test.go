@@ -255,7 +255,7 @@ func TestWriteToTruncated(t *testing.T) {
 	if n, err := mp4Segment(t, r, fmp4.CMAF).WriteTo(io.Discard, cut); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("fMP4: wrote %d, %v", n, err)
 	}
-	s, err := r.TSSegment(1, 1)
+	s, err := r.TSSegment(1, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range sizes {
 		wg.Go(func() {
-			s, err := r.TSSegment(0, 3)
+			s, err := r.TSSegment(0, 3, nil)
 			if err != nil {
 				t.Error(err)
 				return

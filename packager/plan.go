@@ -96,26 +96,65 @@ func (r *Rendition) TS() (*ts.Stream, error) { return r.ts() }
 func (r *Rendition) newTS() (*ts.Stream, error) {
 	s, err := ts.NewStream(r.Media, r.media())
 	if err != nil {
-		code := AudioEncodingNotSupported
-		if r.Media.Kind == mp4.Video {
-			code = VideoEncodingNotSupported
-		}
-		return nil, Errorf(code, "%s: track %d: %v", r.File, r.Media.ID, err)
+		return nil, r.unsupported(err)
 	}
 	return s, nil
 }
 
+// unsupported says that the codec of r is not for a transport stream.
+func (r *Rendition) unsupported(err error) error {
+	code := AudioEncodingNotSupported
+	if r.Media.Kind == mp4.Video {
+		code = VideoEncodingNotSupported
+	}
+	return Errorf(code, "%s: track %d: %v", r.File, r.Media.ID, err)
+}
+
+// Ciphers says how the samples of each rendition are encrypted in a transport
+// stream, nil for one that stays clear. Ciphers that are nil leave all clear.
+type Ciphers func(*Rendition) ts.Cipher
+
+// Ciphered returns an error if samples of r cannot be encrypted in a transport
+// stream, or r cannot be in one: VideoEncodingNotSupported or
+// AudioEncodingNotSupported.
+func (r *Rendition) Ciphered() error {
+	s, err := r.TS()
+	if err != nil {
+		return err
+	}
+	if err := s.Ciphered(); err != nil {
+		return r.unsupported(err)
+	}
+	return nil
+}
+
+// of returns the cipher of r. The error is that of Rendition.Ciphered.
+func (c Ciphers) of(r *Rendition) (ts.Cipher, error) {
+	if c == nil {
+		return nil, nil
+	}
+	cipher := c(r)
+	if cipher == nil {
+		return nil, nil
+	}
+	return cipher, r.Ciphered()
+}
+
 // TSSegment plans n fragments from k on, or as many as there are, as one segment
 // of a transport stream with r alone.
-func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
+func (r *Rendition) TSSegment(k, n int, ciphers Ciphers) (*Segment, error) {
 	stream, err := r.TS()
+	if err != nil {
+		return nil, err
+	}
+	cipher, err := ciphers.of(r)
 	if err != nil {
 		return nil, err
 	}
 	n = min(n, len(r.Fragments)-k)
 	fragments := r.Fragments[k : k+n]
 	count := 0
-	s := &Segment{ContentType: TypeTS}
+	s := &Segment{ContentType: TypeTS, Unsized: cipher != nil && stream.Grows()}
 	for i, f := range fragments {
 		count += f.N
 		s.Size += stream.Size(r.Skip + k + i)
@@ -130,7 +169,7 @@ func (r *Rendition) TSSegment(k, n int) (*Segment, error) {
 			r.withSamples(f.First, f.N, func(samples []mp4.Sample) {
 				number := r.Skip + k + i
 				dst, err = ts.AppendFragment(dst, number, ts.Part{
-					Stream: stream, Samples: samples, Media: media[:f.Bytes], Number: number,
+					Stream: stream, Samples: samples, Media: media[:f.Bytes], Number: number, Cipher: cipher,
 				})
 			})
 			if err != nil {

@@ -40,6 +40,10 @@ type Segment struct {
 	Header      []byte
 	Extents     []Extent
 
+	// Unsized says that Size is a guess, nearly always right and never too
+	// high: only making the segment tells it. Of a Transform alone.
+	Unsized bool
+
 	// At most one of these is set.
 	Transform Transform
 	InPlace   func(media []byte) // changes the bytes of all Extents where they are
@@ -99,7 +103,7 @@ func (s *Segment) WriteTo(w io.Writer, open func(file string) (io.ReaderAt, erro
 	if err != nil {
 		return 0, err
 	}
-	if int64(len(b)) != s.Size {
+	if int64(len(b)) != s.Size && !s.Unsized {
 		return 0, fmt.Errorf("segment has %d bytes, planned %d", len(b), s.Size)
 	}
 	n, err := w.Write(b)

@@ -30,7 +30,13 @@ type pes struct {
 
 const packetSize = 188
 
-func (e *elementary) video() bool { return e.typ == 0x1b || e.typ == 0x24 }
+func (e *elementary) video() bool { return e.typ == 0x1b || e.typ == 0x24 || e.typ == 0xdb }
+
+// encrypted reports whether the samples are encrypted, of H.264, AAC, AC-3 or
+// E-AC-3 (MPEG-2 Stream Encryption Format for HTTP Live Streaming).
+func (e *elementary) encrypted() bool {
+	return e.typ == 0xdb || e.typ == 0xcf || e.typ == 0xc1 || e.typ == 0xc2
+}
 
 // parseTS reads a segment strictly (ISO/IEC 13818-1): whole packets, PAT and PMT
 // before all media (RFC 8216 3.2), counters without a jump, a clock.
@@ -231,7 +237,7 @@ func (pl *player) transport(i int, g *segment, b []byte) (mark, error) {
 		pl.counters[pid] = c[1]
 	}
 	main := prog.streams[0]
-	sampleAES := g.key != nil && !g.key.whole
+	sampleAES, hidden := g.key != nil && !g.key.whole, false
 	for _, e := range prog.streams {
 		if len(e.units) == 0 {
 			return mark{}, fmt.Errorf("PID %#x has no media", e.pid)
@@ -239,12 +245,18 @@ func (pl *player) transport(i int, g *segment, b []byte) (mark, error) {
 		if e.video() && !main.video() {
 			main = e
 		}
-		if sampleAES {
-			continue
+		if e.encrypted() {
+			hidden = true
+			if !sampleAES {
+				return mark{}, fmt.Errorf("PID %#x has encrypted samples, and the playlist tells of no key", e.pid)
+			}
 		}
 		if err := checkElementary(e); err != nil {
 			return mark{}, fmt.Errorf("PID %#x: %w", e.pid, err)
 		}
+	}
+	if sampleAES && !hidden {
+		return mark{}, errors.New("the playlist tells of encrypted samples, and the program map of none")
 	}
 	if s.iframes {
 		if len(prog.streams) != 1 || len(main.units) != 1 {
@@ -321,10 +333,11 @@ func (pl *player) join(i int, g *segment, prog *program, main *elementary) mark 
 	return mark{start: lowest / 90000, end: shown / 90000}
 }
 
-// checkElementary looks into the units of a stream.
+// checkElementary looks into the units of a stream, of an encrypted one at the
+// parts that are clear.
 func checkElementary(e *elementary) error {
 	switch e.typ {
-	case 0x1b, 0x24:
+	case 0x1b, 0x24, 0xdb:
 		codec := "avc1"
 		if e.typ == 0x24 {
 			codec = "hvc1"
@@ -350,7 +363,7 @@ func checkElementary(e *elementary) error {
 				return errors.New("it begins with no key frame")
 			}
 		}
-	case 0x0f:
+	case 0x0f, 0xcf:
 		for k, u := range e.units {
 			if n, _ := adtsFrames(u.data); n == 0 {
 				return fmt.Errorf("PES packet %d is not whole ADTS frames", k)

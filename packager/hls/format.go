@@ -37,12 +37,10 @@ func CMAF() *packager.Format {
 // TS returns the format m3u8-aapl.
 func TS() *packager.Format {
 	f := flavour{name: "m3u8-aapl", version: 4, ts: true}
-	return &packager.Format{
-		Name:     f.name,
-		Protocol: packager.HLS,
+	return f.format(&packager.Format{
 		Manifest: f.multivariant,
 		Playlist: f.playlist,
-		Fragment: func(p *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
+		Ciphered: func(p *packager.Presentation, r *packager.Rendition, time uint64, c packager.Ciphers) (*packager.Segment, error) {
 			k, err := f.fragmentAt(p, r, time)
 			if err != nil {
 				return nil, err
@@ -50,9 +48,18 @@ func TS() *packager.Format {
 			if r.Text != nil {
 				return r.WebVTTSegment(k, ts.Base), nil
 			}
-			return r.TSSegment(k, p.FragmentsPerTS)
+			return r.TSSegment(k, p.FragmentsPerTS, c)
 		},
+	})
+}
+
+// format completes a format of transport streams.
+func (f flavour) format(of *packager.Format) *packager.Format {
+	of.Name, of.Protocol = f.name, packager.HLS
+	of.Fragment = func(p *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
+		return of.Ciphered(p, r, time, nil)
 	}
+	return of
 }
 
 // fragmentAt is Rendition.FragmentAt for the first fragment of a segment.
@@ -127,22 +134,34 @@ func (f flavour) measured(p *packager.Presentation, r *packager.Rendition, o pac
 		if o.Protection == nil {
 			continue
 		}
-		// Protection within segments exists for fragmented MP4 alone, which has
-		// one fragment a segment.
+		// Only transport streams have more than one fragment a segment.
 		var frame iframe
 		if len(s.iframes) > 0 {
 			frame = s.iframes[0]
 		}
-		whole, first, err := o.Protection.Size(r, s.first, s.bytes, frame.size, false)
+		whole, first, err := o.Protection.Size(r, s.first, s.bytes, frame.size, f.carrier())
 		if err != nil {
 			return nil, err
 		}
 		s.bytes = whole
-		if !o.Protection.Whole() && len(s.iframes) > 0 {
+		if len(s.iframes) > 0 && f.frames(o) {
 			s.iframes[0].size = first
 		}
 	}
 	return list, nil
+}
+
+func (f flavour) carrier() packager.Carrier {
+	if f.ts {
+		return packager.TransportStream
+	}
+	return packager.FragmentedMP4
+}
+
+// frames reports whether there are playlists of I-frames: these need the place of
+// each frame, and be decrypted alone.
+func (f flavour) frames(o packager.Options) bool {
+	return o.Protection == nil || !o.Protection.Whole() && !f.ts
 }
 
 // size returns the bytes of fragment k, and how many of them hold its first

@@ -55,7 +55,7 @@ func (f flavour) multivariant(p *packager.Presentation, o packager.Options) (*pa
 			}
 			variants++
 			f.variants(&b, r, rateOf(list), groups, subtitles, o)
-			if o.Protection == nil || !o.Protection.Whole() {
+			if f.frames(o) {
 				f.iframeVariant(&b, r, iframeRate(list), o)
 			}
 		}

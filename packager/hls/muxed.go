@@ -12,9 +12,7 @@ import (
 // the audio track of that name too; "" is the default one.
 func Muxed(audioTrack string) *packager.Format {
 	f := flavour{name: "m3u8-aapl-v3", version: 3, ts: true, audioTrack: audioTrack}
-	return &packager.Format{
-		Name:     f.name,
-		Protocol: packager.HLS,
+	return f.format(&packager.Format{
 		Manifest: f.muxedMultivariant,
 		Playlist: func(p *packager.Presentation, r *packager.Rendition, o packager.Options) (*packager.Document, error) {
 			if o.Keyframes {
@@ -27,9 +25,12 @@ func Muxed(audioTrack string) *packager.Format {
 			if err != nil {
 				return nil, err
 			}
+			if err := f.oneKey(r, o); err != nil {
+				return nil, err
+			}
 			return f.playlist(p, r, o)
 		},
-		Fragment: func(p *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
+		Ciphered: func(p *packager.Presentation, r *packager.Rendition, time uint64, c packager.Ciphers) (*packager.Segment, error) {
 			if r.Text != nil {
 				return nil, packager.Errorf(packager.MediaTypeNotSupported, "there are no subtitles in %s", f.name)
 			}
@@ -42,11 +43,23 @@ func Muxed(audioTrack string) *packager.Format {
 				return nil, err
 			}
 			if f.audio == nil || r.Track.Kind != mp4.Video {
-				return r.TSSegment(k, p.FragmentsPerTS)
+				return r.TSSegment(k, p.FragmentsPerTS, c)
 			}
-			return r.MuxedSegment(k, p.FragmentsPerTS, f.audio)
+			return r.MuxedSegment(k, p.FragmentsPerTS, f.audio, c)
 		},
+	})
+}
+
+// oneKey refuses samples of video and audio under two keys in one stream: a
+// playlist tells of one.
+func (f flavour) oneKey(r *packager.Rendition, o packager.Options) error {
+	if f.audio == nil || r.Track.Kind != mp4.Video || o.Protection == nil || o.Protection.Whole() {
+		return nil
 	}
+	if audio := o.Protection.PlaylistKeys(f.audio, f.carrier()); audio != "" && audio != o.Protection.PlaylistKeys(r, f.carrier()) {
+		return packager.Errorf(packager.OutputFormatNotSupported, "%s has video and audio in one stream, which have different keys under encryption=%s", f.name, o.Protection.Name())
+	}
+	return nil
 }
 
 // with finds the audio of f in p: none if p has none that a transport stream can
@@ -99,6 +112,9 @@ func (f flavour) muxedMultivariant(p *packager.Presentation, o packager.Options)
 	var refused error
 	for _, t := range p.Of(mp4.Video) {
 		for _, r := range firstly(t, p.FirstQuality) {
+			if err := f.oneKey(r, o); err != nil {
+				return nil, err
+			}
 			list, err := f.measured(p, r, o, false)
 			if packager.CodeOf(err) == packager.VideoEncodingNotSupported {
 				refused = err

@@ -14,12 +14,23 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	if o.Keyframes && r.Track.Kind != mp4.Video {
 		return nil, packager.Errorf(packager.MediaTypeNotSupported, "track %q has no key frames: it is %s", r.Track.Name, r.Track.Kind)
 	}
-	if o.Keyframes && o.Protection != nil && o.Protection.Whole() {
-		return nil, packager.Errorf(packager.OutputFormatNotSupported, "there are no I-frame playlists with encryption=%s: no part of a segment can be decrypted alone", o.Protection.Name())
+	if o.Keyframes && !f.frames(o) {
+		return nil, packager.Errorf(packager.OutputFormatNotSupported, "there are no I-frame playlists in %s with encryption=%s: frames cannot be found before they are encrypted, or decrypted alone", f.name, o.Protection.Name())
 	}
+	keys := ""
+	if o.Protection != nil {
+		keys = o.Protection.PlaylistKeys(r, f.carrier())
+	}
+	version := f.version
 	if f.ts && r.Text == nil {
 		if _, err := r.TS(); err != nil {
 			return nil, err
+		}
+		if keys != "" && !o.Protection.Whole() {
+			if err := r.Ciphered(); err != nil {
+				return nil, err
+			}
+			version = max(version, 5) // KEYFORMAT: RFC 8216 7
 		}
 	}
 	list := f.pieces(p, r)
@@ -34,7 +45,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	if p.Live {
 		kind = "EVENT"
 	}
-	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:%s\n", f.version, kind)
+	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-PLAYLIST-TYPE:%s\n", version, kind)
 	if p.Live && !o.Keyframes {
 		b.WriteString("#EXT-X-START:TIME-OFFSET=0\n") // not at the end of what is there
 	}
@@ -61,9 +72,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 		start := time.UnixMilli(int64(list[0].start / (packager.Timescale / 1000))).UTC()
 		b.WriteString("#EXT-X-PROGRAM-DATE-TIME:" + start.Format("2006-01-02T15:04:05.000-07:00") + "\n")
 	}
-	if o.Protection != nil {
-		b.WriteString(o.Protection.PlaylistKeys(r))
-	}
+	b.WriteString(keys)
 	for _, s := range list {
 		uri := fmt.Sprintf("Fragments(%s=%d,format=%s%s%s)%s", r.Track.Name, s.start, f.name, o.Encryption(), f.audioKey(r), queries(o.Query))
 		if !o.Keyframes {

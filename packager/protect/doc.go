@@ -6,7 +6,8 @@
 //	AES128  the whole segment by AES-CBC with PKCS#7 padding: HLS, and the
 //	        "envelope" of Azure Media Services for DASH and Smooth
 //	CENC    AES-CTR over slice data and whole audio samples (ISO/IEC 23001-7)
-//	CBCS    AES-CBC, one block in ten of slice data, whole audio samples
+//	CBCS    AES-CBC, one block in ten of slice data, whole audio samples; in
+//	        transport streams the parts that SAMPLE-AES has, see package ts
 //	PIFF    CENC as Smooth clients know it: sample information in a uuid box
 //
 // # Key material

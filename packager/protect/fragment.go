@@ -219,22 +219,22 @@ func cbcs(media []byte, t *mp4.Track, f mp4.Fragment, key *Key) {
 	}
 	for _, list := range t.Subsamples(f.First, f.N) {
 		for _, s := range list {
-			cbc(media[s.Clear:s.Clear+s.Protected], step, key)
+			key.Encrypt(media[s.Clear:s.Clear+s.Protected], step)
 			media = media[s.Clear+s.Protected:]
 		}
 	}
 }
 
-// cbc encrypts one block in step bytes, in place.
-func cbc(b []byte, step int, key *Key) {
-	chain := key.iv
+// Encrypt encrypts one block in step bytes by CBC, in place: see ts.Cipher.
+func (k *Key) Encrypt(b []byte, step int) {
+	chain := k.iv
 	for len(b) >= blockSize {
 		block := b[:blockSize]
 		lo := binary.LittleEndian.Uint64(block) ^ binary.LittleEndian.Uint64(chain[:])
 		hi := binary.LittleEndian.Uint64(block[8:]) ^ binary.LittleEndian.Uint64(chain[8:])
 		binary.LittleEndian.PutUint64(block, lo)
 		binary.LittleEndian.PutUint64(block[8:], hi)
-		key.block.Encrypt(block, block)
+		k.block.Encrypt(block, block)
 		copy(chain[:], block)
 		b = b[min(step, len(b)):]
 	}

@@ -100,7 +100,7 @@ func (p *Protection) ProtectionElement(pres *packager.Presentation) string {
 // PlaylistKeys returns the EXT-X-KEY tags of a media playlist of r, each on a
 // line; "" if r is clear. They stand after EXT-X-MAP, as the init segment is
 // clear (RFC 8216 4.3.2.5).
-func (p *Protection) PlaylistKeys(r *packager.Rendition) string {
+func (p *Protection) PlaylistKeys(r *packager.Rendition, in packager.Carrier) string {
 	key := p.key(r)
 	if key == nil {
 		return ""
@@ -120,6 +120,14 @@ func (p *Protection) PlaylistKeys(r *packager.Rendition) string {
 	encode := base64.StdEncoding.EncodeToString
 	if p.Systems.FairPlay != nil && p.Scheme == CBCS {
 		line("com.apple.streamingkeydelivery", p.Systems.FairPlay(key.id), "")
+	}
+	if in == packager.TransportStream {
+		// No other system knows encrypted samples in transport streams; players
+		// that decrypt themselves do.
+		if url := p.keyURL(key); url != "" && p.Systems.ClearKey != nil {
+			fmt.Fprintf(&b, "#EXT-X-KEY:METHOD=%s,URI=\"%s\",IV=0x%X\n", method, quoted(url), key.iv)
+		}
+		return b.String()
 	}
 	if p.Systems.Widevine != nil {
 		line("urn:uuid:"+guid(widevineID), "data:text/plain;base64,"+encode(p.widevinePSSH(key)), fmt.Sprintf(",KEYID=0x%X", key.id[:]))

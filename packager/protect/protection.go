@@ -7,6 +7,7 @@ import (
 
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/ts"
 )
 
 // A Scheme is a way to encrypt.
@@ -34,7 +35,7 @@ func (s Scheme) String() string {
 	return "Scheme(" + strconv.Itoa(int(s)) + ")"
 }
 
-// NeedsNALs reports whether the scheme encrypts parts of video samples, for
+// NeedsNALs reports whether the scheme encrypts parts of video samples in MP4, for
 // which the index must have gone through mp4.AddNALs.
 func (s Scheme) NeedsNALs() bool { return s != AES128 }
 
@@ -63,19 +64,29 @@ type Protection struct {
 
 // Format returns f with encrypted media segments, and init segments that say so;
 // AES128 leaves init segments as they are. The error is OutputFormatNotSupported
-// if f cannot carry the scheme. Manifests stay those
-// of f: what they must say is told by ContentProtection, PlaylistKeys and
+// if f cannot carry the scheme, or has no way to tell where the keys are. Manifests
+// stay those of f: what they must say is told by ContentProtection, PlaylistKeys and
 // ProtectionElement.
 func (p *Protection) Format(f *packager.Format) (*packager.Format, error) {
-	stream := f.Protocol == packager.HLS && f.Init == nil
+	stream := f.Ciphered != nil
 	switch {
 	case p.Scheme == AES128:
+	case stream && p.Scheme == CBCS:
+		if p.Systems.FairPlay == nil && p.Systems.ClearKey == nil {
+			return nil, packager.Errorf(packager.OutputFormatNotSupported, "encryption=%s in format %q is for FairPlay and clear keys, and the streams have neither", p.Scheme, f.Name)
+		}
 	case stream,
 		f.Protocol == packager.Smooth && p.Scheme == CBCS,
 		f.Protocol != packager.Smooth && p.Scheme == PIFF:
 		return nil, packager.Errorf(packager.OutputFormatNotSupported, "encryption=%s does not exist for format %q", p.Scheme, f.Name)
 	}
 	g := *f
+	if stream && p.Scheme == CBCS {
+		g.Fragment = func(pres *packager.Presentation, r *packager.Rendition, time uint64) (*packager.Segment, error) {
+			return f.Ciphered(pres, r, time, p.cipher)
+		}
+		return &g, nil
+	}
 	if f.Init != nil && p.Scheme != AES128 {
 		g.Init = func(pres *packager.Presentation, r *packager.Rendition) (*packager.Segment, error) {
 			s, err := f.Init(pres, r)
@@ -102,6 +113,14 @@ func (p *Protection) Format(f *packager.Format) (*packager.Format, error) {
 	return &g, nil
 }
 
+// cipher is the key of r for a transport stream.
+func (p *Protection) cipher(r *packager.Rendition) ts.Cipher {
+	if key := p.key(r); key != nil {
+		return key
+	}
+	return nil
+}
+
 // key returns the key of r, nil if it stays clear.
 func (p *Protection) key(r *packager.Rendition) *Key {
 	if p.Scheme != AES128 && r.Media.Kind != mp4.Video && r.Media.Kind != mp4.Audio {
@@ -118,8 +137,8 @@ func (p *Protection) Whole() bool { return p.Scheme == AES128 }
 
 // Size returns the sizes of the segment of r that starts with fragment k, and of
 // its part up to the end of the first sample, from those of the clear one.
-// smooth says that it is for Smooth. The error is that of the segment.
-func (p *Protection) Size(r *packager.Rendition, k int, whole, first int64, smooth bool) (int64, int64, error) {
+// The error is that of the segment.
+func (p *Protection) Size(r *packager.Rendition, k int, whole, first int64, in packager.Carrier) (int64, int64, error) {
 	key := p.key(r)
 	if key == nil {
 		return whole, first, nil
@@ -127,11 +146,18 @@ func (p *Protection) Size(r *packager.Rendition, k int, whole, first int64, smoo
 	if p.Scheme == AES128 {
 		return EnvelopeSize(whole), first, nil
 	}
+	if in == packager.TransportStream {
+		if err := r.Ciphered(); err != nil {
+			return 0, 0, err
+		}
+		// Escapes are needed once in some megabytes.
+		return whole + whole/1000, first, nil
+	}
 	info, err := p.sampleInfo(r, k, key)
 	if err != nil {
 		return 0, 0, err
 	}
-	more := int64(len(info.boxes(smooth || p.Scheme == PIFF, 0)))
+	more := int64(len(info.boxes(in == packager.SmoothFragment || p.Scheme == PIFF, 0)))
 	return whole + more, first + more, nil
 }
 

@@ -42,9 +42,9 @@ func TestManifests(t *testing.T) {
 	for _, scheme := range []protect.Scheme{protect.AES128, protect.CENC, protect.CBCS, protect.PIFF} {
 		p := protection(t, scheme)
 		p.Systems.PlayReadyAttributes = "<IIS_DRM_VERSION>8.0.1906.32</IIS_DRM_VERSION>"
-		fmt.Fprintf(&b, "== %s: DASH\n%s== HLS\n%s== Smooth\n%s", scheme, p.ContentProtection(video), p.PlaylistKeys(video), p.ProtectionElement(pres))
+		fmt.Fprintf(&b, "== %s: DASH\n%s== HLS\n%s== Smooth\n%s", scheme, p.ContentProtection(video), p.PlaylistKeys(video, packager.FragmentedMP4), p.ProtectionElement(pres))
 		p.Keys = func(r *packager.Rendition) *protect.Key { return nil }
-		if s := p.ContentProtection(video) + p.PlaylistKeys(video) + p.ProtectionElement(pres); s != "" {
+		if s := p.ContentProtection(video) + p.PlaylistKeys(video, packager.FragmentedMP4) + p.ProtectionElement(pres); s != "" {
 			t.Errorf("%s: clear tracks are said to be encrypted: %s", scheme, s)
 		}
 	}
@@ -209,7 +209,8 @@ func TestRefused(t *testing.T) {
 	}{
 		{protect.AES128, "m3u8-aapl", true},
 		{protect.CENC, "m3u8-aapl", false},
-		{protect.CBCS, "m3u8-aapl", false},
+		{protect.CBCS, "m3u8-aapl", true},
+		{protect.CBCS, "m3u8-aapl-v3", true},
 		{protect.CBCS, "", false},
 		{protect.PIFF, "", true},
 		{protect.PIFF, "mpd-time-csf", false},
@@ -220,16 +221,22 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s of %q: %v, want ok %v", tt.scheme, tt.format, err, tt.ok)
 		}
 	}
+	// In a transport stream two systems alone know encrypted samples.
+	other := protection(t, protect.CBCS)
+	other.Systems.FairPlay, other.Systems.ClearKey = nil, nil
+	if _, err := other.Format(format(t, "m3u8-aapl")); packager.CodeOf(err) != packager.OutputFormatNotSupported {
+		t.Errorf("SAMPLE-AES for Widevine: %v", err)
+	}
 	// An index without NAL units is the server's mistake, not the client's.
 	pres := sketch()
 	p := protection(t, protect.CENC)
 	r := pres.Tracks[0].Renditions[0]
 	r.Media.Codec, r.Media.Config = "avc1", make([]byte, 10)
-	if _, _, err := p.Size(r, 0, 0, 0, false); err == nil || packager.CodeOf(err) != "" {
+	if _, _, err := p.Size(r, 0, 0, 0, packager.FragmentedMP4); err == nil || packager.CodeOf(err) != "" {
 		t.Errorf("without NAL units: %v", err)
 	}
 	r.Media.Codec = "av01"
-	if _, _, err := p.Size(r, 0, 0, 0, false); packager.CodeOf(err) != packager.VideoEncodingNotSupported {
+	if _, _, err := p.Size(r, 0, 0, 0, packager.FragmentedMP4); packager.CodeOf(err) != packager.VideoEncodingNotSupported {
 		t.Errorf("AV1: %v", err)
 	}
 }

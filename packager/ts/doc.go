@@ -11,7 +11,12 @@
 // unit length; an access unit delimiter that the source has already becomes
 // zero bytes, which Annex B allows before any start code.
 //
+// Samples can be encrypted on the way (METHOD=SAMPLE-AES of HLS): H.264 and audio,
+// each with stream types of its own. A slice that looks like a start code after
+// encryption is escaped, which the index cannot know. If that takes another packet,
+// the fragment ends in zeros until the continuity counters are what it says.
+//
 // Time stamps are presentation times on the common clock of all tracks plus
-// Base, in 90 kHz, modulo 2^33. The package reads no files, encrypts nothing,
-// and does not segment.
+// Base, in 90 kHz, modulo 2^33. The package reads no files, knows no keys, and
+// does not segment.
 package ts

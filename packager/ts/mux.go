@@ -13,23 +13,25 @@ type Part struct {
 	Samples []mp4.Sample // none if the stream is silent meanwhile
 	Media   []byte       // their bytes, one after the other; overwritten
 	Number  int          // of the stream's fragment, from 0
+	Cipher  Cipher       // nil: the samples stay clear; else Stream.Ciphered has no objection
 }
 
 // AppendFragment appends a fragment of all parts, interleaved by decode time, to
 // dst. number counts the fragments of the program from 0. The error tells of
 // media that contradicts its index; dst is then to be thrown away.
 func AppendFragment(dst []byte, number int, parts ...Part) ([]byte, error) {
-	streams := make([]*Stream, len(parts))
 	muxes := make([]mux, len(parts))
 	for i, p := range parts {
-		streams[i] = p.Stream
 		muxes[i] = mux{
-			Stream: p.Stream, samples: p.Samples, media: p.Media,
+			Stream: p.Stream, samples: p.Samples, media: p.Media, cipher: p.Cipher,
 			cc: byte(p.Stream.counts[p.Number]), pcr: i == 0,
+		}
+		if p.Cipher != nil {
+			muxes[i].end = byte(p.Stream.counts[p.Number+1])
 		}
 	}
 	dst = appendPAT(dst, byte(number))
-	dst = appendPMT(dst, byte(number), streams)
+	dst = appendPMT(dst, byte(number), parts)
 	for {
 		var next *mux
 		for i := range muxes {
@@ -53,7 +55,9 @@ type mux struct {
 	*Stream
 	samples []mp4.Sample // still to come
 	media   []byte       // of samples
+	cipher  Cipher       // nil: none
 	cc      byte
+	end     byte // what cc is when no sample is left; with a cipher alone
 	pcr     bool
 }
 
@@ -132,6 +136,14 @@ func (m *mux) pes(dst []byte) ([]byte, error) {
 	samples := m.samples[:n]
 	m.samples = m.samples[n:]
 	first := samples[0]
+	var picture []byte // what follows delimiter and parameter sets
+	if m.video() {
+		var err error
+		if picture, err = m.picture(first); err != nil {
+			return nil, err
+		}
+		size += len(picture) - int(first.Size)
+	}
 	pts := m.stamp(int64(first.DTS) + int64(first.CTO))
 	dts := m.stamp(int64(first.DTS) - m.shift)
 
@@ -165,30 +177,63 @@ func (m *mux) pes(dst []byte) ([]byte, error) {
 		if first.Sync {
 			p.write(m.parameters)
 		}
+		p.write(picture)
+		m.cc = p.cc
+		return p.dst, nil
 	}
 	for i := range samples {
-		size := int(samples[i].Size)
-		if size > len(m.media) {
-			return nil, fmt.Errorf("sample of %d bytes, %d read", size, len(m.media))
+		frame, err := m.take(samples[i])
+		if err != nil {
+			return nil, err
 		}
-		unit := m.media[:size]
-		m.media = m.media[size:]
-		if m.video() {
-			if err := m.annexB(unit); err != nil {
+		if m.cipher != nil {
+			if err := m.encryptFrame(frame); err != nil {
 				return nil, err
 			}
-		} else if m.codec == aac {
+		}
+		if m.codec == aac {
 			adts := m.adts
-			length := size + len(adts)
+			length := len(frame) + len(adts)
 			adts[3] |= byte(length >> 11)
 			adts[4] = byte(length >> 3)
 			adts[5] |= byte(length << 5)
 			p.write(adts[:])
 		}
-		p.write(unit)
+		p.write(frame)
 	}
 	m.cc = p.cc
 	return p.dst, nil
+}
+
+// take returns the bytes of the next sample.
+func (m *mux) take(s mp4.Sample) ([]byte, error) {
+	size := int(s.Size)
+	if size > len(m.media) {
+		return nil, fmt.Errorf("sample of %d bytes, %d read", size, len(m.media))
+	}
+	b := m.media[:size]
+	m.media = m.media[size:]
+	return b, nil
+}
+
+// picture returns the next access unit in Annex B form, encrypted if there is a
+// cipher.
+func (m *mux) picture(s mp4.Sample) ([]byte, error) {
+	unit, err := m.take(s)
+	if err == nil && m.cipher != nil {
+		unit, err = m.encryptUnit(unit)
+	}
+	if err == nil {
+		err = m.annexB(unit)
+	}
+	if err != nil || m.cipher == nil || len(m.samples) > 0 {
+		return unit, err
+	}
+	size := len(m.delimiter) + len(unit)
+	if s.Sync {
+		size += len(m.parameters)
+	}
+	return append(unit[:len(unit):len(unit)], make([]byte, m.padding(size))...), nil
 }
 
 // annexB puts a start code in place of each length of the NAL units of an access
@@ -196,15 +241,9 @@ func (m *mux) pes(dst []byte) ([]byte, error) {
 func (s *Stream) annexB(unit []byte) error {
 	n := s.lengthSize
 	for len(unit) > 0 {
-		if len(unit) < n {
-			return fmt.Errorf("%d bytes after the last NAL unit", len(unit))
-		}
-		length := int(unit[n-1]) | int(unit[n-2])<<8 | int(unit[n-3])<<16
-		if n == 4 {
-			length |= int(unit[0]) << 24
-		}
-		if length > len(unit)-n {
-			return fmt.Errorf("NAL unit of %d bytes where %d are left", length, len(unit)-n)
+		length, err := s.nalLength(unit)
+		if err != nil {
+			return err
 		}
 		if length > 0 && s.isDelimiter(unit[n]) {
 			clear(unit[:n+length])
@@ -215,6 +254,22 @@ func (s *Stream) annexB(unit []byte) error {
 		unit = unit[n+length:]
 	}
 	return nil
+}
+
+// nalLength returns the length of the NAL unit that unit starts with.
+func (s *Stream) nalLength(unit []byte) (int, error) {
+	n := s.lengthSize
+	if len(unit) < n {
+		return 0, fmt.Errorf("%d bytes after the last NAL unit", len(unit))
+	}
+	length := int(unit[n-1]) | int(unit[n-2])<<8 | int(unit[n-3])<<16
+	if n == 4 {
+		length |= int(unit[0]) << 24
+	}
+	if length > len(unit)-n {
+		return 0, fmt.Errorf("NAL unit of %d bytes where %d are left", length, len(unit)-n)
+	}
+	return length, nil
 }
 
 func (s *Stream) isDelimiter(b byte) bool {

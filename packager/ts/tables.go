@@ -11,16 +11,18 @@ func appendPAT(dst []byte, cc byte) []byte {
 
 // appendPMT appends a packet with the map of the program. The first stream
 // carries the clock.
-func appendPMT(dst []byte, cc byte, streams []*Stream) []byte {
+func appendPMT(dst []byte, cc byte, parts []Part) []byte {
 	s := []byte{
 		0x02, 0xb0, 0,
 		0x00, 0x01, 0xc1, 0, 0,
-		0xe0 | byte(streams[0].pid>>8), byte(streams[0].pid),
+		0xe0 | byte(parts[0].Stream.pid>>8), byte(parts[0].Stream.pid),
 		0xf0, 0, // no program descriptors
 	}
-	for _, t := range streams {
-		s = append(s, t.streamType, 0xe0|byte(t.pid>>8), byte(t.pid), 0xf0, byte(len(t.descriptor)))
-		s = append(s, t.descriptor...)
+	for i := range parts {
+		pid := parts[i].Stream.pid
+		streamType, descriptors := parts[i].signal()
+		s = append(s, streamType, 0xe0|byte(pid>>8), byte(pid), 0xf0, byte(len(descriptors)))
+		s = append(s, descriptors...)
 	}
 	s[2] = byte(len(s) - 3 + 4)
 	return appendSection(dst, pmtPID, cc, s)

@@ -201,7 +201,7 @@ func TestInterleave(t *testing.T) {
 		return list
 	}
 	nal := []byte{0, 0, 0, 1, 0x65}
-	b, err := AppendFragment(nil, 3, Part{video, samples(5), bytes.Repeat(nal, 4), 0}, Part{audio, samples(7), make([]byte, 28), 0})
+	b, err := AppendFragment(nil, 3, Part{Stream: video, Samples: samples(5), Media: bytes.Repeat(nal, 4)}, Part{Stream: audio, Samples: samples(7), Media: make([]byte, 28)})
 	if err != nil {
 		t.Fatal(err)
 	}
