@@ -285,7 +285,7 @@ func (v *Video) filters() []string {
 		chain = append(chain, fmt.Sprintf("fade=type=%s:start_frame=%d:nb_frames=%d:color=%s", way, f.Start, f.N, f.Color))
 	}
 	if colored {
-		chain = append(chain, "scale=out_color_matrix=bt709:out_range=tv", "format="+v.Format, "setparams=colorspace=bt709:range=tv")
+		chain = append(chain, "scale=out_color_matrix=bt709:out_range=tv", "format="+v.Format, bt709)
 	} else {
 		chain = append(chain, "format="+v.Format)
 	}
@@ -305,11 +305,14 @@ func (v *Video) filters() []string {
 	return append(append(graph, strings.Join(chain, ",")), outputs...)
 }
 
+// bt709 tells that a picture, converted before, has the colours of BT.709.
+const bt709 = "setparams=colorspace=bt709:range=tv"
+
 // filters is the chain from a file's picture to frames at the output's rate,
 // upright, in SDR, from time 0 on.
 func (pic *Picture) filters(v *Video) []string {
 	if pic.Input < 0 {
-		return []string{fmt.Sprintf("color=black:s=%dx%d:r=%s,trim=end_frame=%d,setsar=1,format=%s", v.Canvas[0], v.Canvas[1], v.Rate, pic.Frames, v.Format)}
+		return []string{fmt.Sprintf("color=black:s=%dx%d:r=%s,trim=end_frame=%d,setsar=1,format=%s,%s", v.Canvas[0], v.Canvas[1], v.Rate, pic.Frames, v.Format, bt709)}
 	}
 	zero := "(" + secs(pic.Origin) + ")/TB"
 	if pic.Reset {
@@ -344,22 +347,30 @@ func (pic *Picture) filters(v *Video) []string {
 	case pic.End > 0:
 		chain = append(chain, fmt.Sprintf("trim=end_frame=%d", max(1, int64(math.Round(pic.End.Seconds()*v.Rate.Float())))))
 	}
+	if pic.Assume != nil {
+		chain = append(chain, "setparams="+strings.Join(pic.Assume, ":"))
+	}
+	if pic.RGB {
+		chain = append(chain, "scale=out_color_matrix=bt709:out_range=tv", "format="+v.Format, bt709)
+	}
 	if pic.ToneMap != "" {
 		peak := "100" // nits of diffuse white that the curve starts from
 		if pic.ToneMap == "arib-std-b67" {
 			peak = "203"
-		}
-		if pic.Assume != nil {
-			chain = append(chain, "setparams="+strings.Join(pic.Assume, ":"))
 		}
 		chain = append(chain,
 			"zscale=t=linear:npl="+peak, "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0",
 			"zscale=t=bt709:m=bt709:r=tv")
 	}
 	if c := v.Canvas; c != nil {
-		// Parts of another shape are letterboxed into the first one's.
-		chain = append(chain, fmt.Sprintf("scale='trunc(iw*sar/2)*2':ih,setsar=1,scale=%d:%d:force_original_aspect_ratio=decrease:force_divisible_by=2:flags=bicubic,pad=%d:%d:(ow-iw)/2:(oh-ih)/2,setsar=1",
-			c[0], c[1], c[0], c[1]), "format="+v.Format)
+		// Parts of another shape are letterboxed into the first one's, and parts of
+		// other colours, like overlays, are given the same.
+		matrix, tell := ":out_color_matrix=bt709:out_range=tv", ","+bt709
+		if v.HDR != "" {
+			matrix, tell = "", ""
+		}
+		chain = append(chain, fmt.Sprintf("scale='trunc(iw*sar/2)*2':ih,setsar=1,scale=%d:%d:force_original_aspect_ratio=decrease:force_divisible_by=2:flags=bicubic%s,pad=%d:%d:(ow-iw)/2:(oh-ih)/2,setsar=1",
+			c[0], c[1], matrix, c[0], c[1]), "format="+v.Format+tell)
 	}
 	return chain
 }

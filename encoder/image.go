@@ -111,7 +111,7 @@ func (im *Image) filters() string {
 	case "bmp":
 		return s + ",format=bgr24"
 	}
-	return s + ",scale=out_range=full,format=yuvj420p"
+	return s + ",scale=out_color_matrix=bt601:out_range=full,format=yuvj420p" // the colours of JFIF
 }
 
 // codec returns the encoder's options. JPEG's scale of quality is turned into

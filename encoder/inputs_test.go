@@ -85,13 +85,16 @@ func shades(t *testing.T, path, crop string) [][3]byte {
 }
 
 // name is the colour that a pixel is nearest to.
-func name(c [3]byte) string {
+func name(c [3]byte) string { return near(c, 40) }
+
+// near is the colour that no part of a pixel is further from than so much.
+func near(c [3]byte, far int) string {
 	for n, want := range map[string][3]byte{"red": {255, 0, 0}, "blue": {0, 0, 255}, "green": {0, 128, 0}, "black": {0, 0, 0}, "white": {255, 255, 255}} {
 		d := 0
 		for i := range c {
 			d = max(d, max(int(c[i])-int(want[i]), int(want[i])-int(c[i])))
 		}
-		if d < 40 {
+		if d < far {
 			return n
 		}
 	}

@@ -176,7 +176,7 @@ func (o *Overlay) filters(rate string) string {
 	if c := o.Crop; c != nil {
 		chain = append(chain, fmt.Sprintf("crop=%d:%d:%d:%d", c[2], c[3], c[0], c[1]))
 	}
-	chain = append(chain, fmt.Sprintf("scale=%d:%d:flags=bicubic", o.Width, o.Height), "setsar=1", "format=yuva444p")
+	chain = append(chain, fmt.Sprintf("scale=%d:%d:flags=bicubic:out_color_matrix=bt709:out_range=tv", o.Width, o.Height), "setsar=1", "format=yuva444p", bt709)
 	if o.Still {
 		chain = append(chain, "loop=loop=-1:size=1", "setpts=N/("+rate+")/TB+("+secs(o.Start)+")/TB", "fps="+rate)
 	} else {

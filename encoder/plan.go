@@ -39,6 +39,7 @@ type Video struct {
 	Effects  []string        `json:",omitempty"` // filters of ffmpeg over all of it
 	Fades    []Fade          `json:",omitempty"`
 	Format   string          // of pixels, for the richest rung
+	HDR      string          `json:",omitempty"` // the transfer function of a high dynamic range that is kept
 	Frames   int64           // frames expected, 0 if the source does not tell
 	Slack    int64           // how many may be missing
 	Rungs    []Rung          // best first
@@ -57,7 +58,8 @@ type Picture struct {
 	Rotate      int           `json:",omitempty"` // clockwise degrees, of the picture that is upright by the source's word
 	Crop        []int         `json:",omitempty"` // left, top, width, height
 	ToneMap     string        `json:",omitempty"` // transfer function to map to SDR, "" for none
-	Assume      []string      `json:",omitempty"` // what a picture to be tone-mapped does not tell, as options of setparams
+	RGB         bool          `json:",omitempty"` // it comes in RGB
+	Assume      []string      `json:",omitempty"` // what it does not tell of its colours, as options of setparams
 	Frames      int64         `json:",omitempty"` // of one part of several: its length
 	Slack       int64         `json:",omitempty"` // of one part of several: how many frames the last one stands in for
 }
@@ -392,7 +394,7 @@ func (p *Plan) make(r *recipe, q *Request, takes []take) error {
 	}
 	lengths := make([]int64, len(takes)) // frames of each part, if there are several
 	if moving && !r.copyVideo {
-		v := &Video{Rate: rate, Format: "yuv420p", AsTimed: r.asTimed}
+		v := &Video{Rate: rate, Format: "yuv420p", HDR: r.keepsHDR(takes), AsTimed: r.asTimed}
 		for i := range takes {
 			if err := v.add(p, r, &takes[i], whens[i]); err != nil {
 				return err
@@ -461,14 +463,9 @@ func (v *Video) add(p *Plan, r *recipe, t *take, w timing) error {
 			pic.Deinterlace = "auto"
 		}
 	}
-	if s.HDR() && !r.keepsHDR(s) {
+	pic.colors(s)
+	if s.HDR() && s.Transfer != v.HDR {
 		pic.ToneMap = s.Transfer
-		if s.Primaries == "" {
-			pic.Assume = append(pic.Assume, "color_primaries=bt2020")
-		}
-		if s.Matrix == "" {
-			pic.Assume = append(pic.Assume, "colorspace=bt2020nc")
-		}
 	}
 	if d, exact := expected(t.video.src, s); d > 0 && !v.AsTimed {
 		pic.Frames = int64(math.Round(max(0, inWindow(t.video.src, s, d, w.from, w.to)-w.wait).Seconds()*rate)) + w.lead
@@ -486,6 +483,27 @@ func (v *Video) add(p *Plan, r *recipe, t *take, w timing) error {
 		v.Slack += pic.Slack
 	}
 	return nil
+}
+
+// colors sets what has to be told of a picture's colours. Players guess what a
+// film does not tell by the size of its picture: a ladder would change its
+// colours from rung to rung.
+func (pic *Picture) colors(s *ffmpeg.Stream) {
+	switch {
+	case s.HDR():
+		if s.Primaries == "" {
+			pic.Assume = append(pic.Assume, "color_primaries=bt2020")
+		}
+		if s.Matrix == "" {
+			pic.Assume = append(pic.Assume, "colorspace=bt2020nc")
+		}
+	case s.RGB():
+		pic.RGB = true
+	case s.Matrix == "" && (s.Width >= 1280 || s.Height >= 720):
+		pic.Assume = []string{"colorspace=bt709"}
+	case s.Matrix == "":
+		pic.Assume = []string{"colorspace=smpte170m"}
+	}
 }
 
 // upright sets how a part is turned and cropped, and returns the size of its
@@ -622,18 +640,26 @@ func (pic *Picture) crop(s *ffmpeg.Stream, c *[4]measure) (width, height float64
 	return cw * sw, ch * sh, nil
 }
 
-// keepsHDR reports whether the recipe's pictures stay as they are in dynamic
-// range: if all of it is for screens that have it.
-func (r *recipe) keepsHDR(s *ffmpeg.Stream) bool {
+// keepsHDR returns the transfer function of the takes' pictures if they stay as
+// they are in dynamic range: all are alike, and all of the recipe is for screens
+// that have it.
+func (r *recipe) keepsHDR(takes []take) (transfer string) {
 	if len(r.layers) == 0 || r.images != nil || r.overlays != nil {
-		return false
+		return ""
 	}
 	for _, l := range r.layers {
 		if l.coding.Profile != "Main10" {
-			return false
+			return ""
 		}
 	}
-	return true
+	for i := range takes {
+		v := takes[i].video
+		if v == nil || !v.stream.HDR() || i > 0 && v.stream.Transfer != transfer {
+			return ""
+		}
+		transfer = v.stream.Transfer
+	}
+	return transfer
 }
 
 // pixels orders pixel formats by how much of a picture they keep.

@@ -94,6 +94,17 @@ func (r Rational) String() string {
 // PQ or HLG.
 func (s *Stream) HDR() bool { return s.Transfer == "smpte2084" || s.Transfer == "arib-std-b67" }
 
+// RGB reports whether pixels are kept as red, green and blue, or in a palette of
+// these.
+func (s *Stream) RGB() bool {
+	for _, order := range []string{"rgb", "bgr", "gbr", "pal8"} {
+		if strings.Contains(s.PixelFormat, order) {
+			return true
+		}
+	}
+	return false
+}
+
 // Interlaced reports whether the container or the codec says that frames hold
 // two fields.
 func (s *Stream) Interlaced() bool {
