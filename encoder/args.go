@@ -396,7 +396,10 @@ func (a *Audio) filters(n int) []string {
 		}
 		chain = in + fmt.Sprintf("concat=n=%d:v=0:a=1", len(a.Parts))
 	}
-	mono := len(a.Parts) == 1 && a.Parts[0].Mono
+	mono := a.Parts[0].Mono
+	if len(a.Parts) > 1 {
+		mono = first.Channels == 1 // they have been brought to that
+	}
 	if a.Mix != nil {
 		// They may start before the sound does.
 		chain += fmt.Sprintf(",aresample=%d:async=1:first_pts=0[n%d]", first.Rate, n)
@@ -411,14 +414,11 @@ func (a *Audio) filters(n int) []string {
 		chain = in + fmt.Sprintf("amix=inputs=%d:duration=first:normalize=0", 1+len(a.Mix))
 	}
 	out := func(s Sound) string {
-		up := ""
-		if mono && s.Channels > 1 {
-			up = "pan=stereo|c0=c0|c1=c0," // left to itself, ffmpeg would make it 3 dB quieter
-		}
+		mix := s.mix(mono)
 		if s.Loudness {
-			up += loudnorm
+			mix += loudnorm
 		}
-		return up + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s", s.Rate, layouts[s.Channels])
+		return mix + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s", s.Rate, layouts[s.Channels])
 	}
 	if len(a.Tracks) == 1 {
 		return append(graph, chain+","+out(a.Tracks[0])+fmt.Sprintf("[a%d]", n))
@@ -430,6 +430,19 @@ func (a *Audio) filters(n int) []string {
 		outputs = append(outputs, fmt.Sprintf("[t%d]%s[a%d]", n+i, out(s), n+i))
 	}
 	return append(append(graph, chain), outputs...)
+}
+
+// mix makes one channel of two or two of one, at the level that each has. Left
+// to itself, ffmpeg makes what is on both 3 dB quieter or louder, too loud for
+// full scale. More channels are mixed to two as ITU-R BS.775 has it, by ffmpeg.
+func (s Sound) mix(mono bool) string {
+	switch {
+	case mono && s.Channels > 1:
+		return "pan=stereo|c0=c0|c1=c0,"
+	case !mono && s.Channels == 1:
+		return "aformat=sample_fmts=fltp:channel_layouts=stereo,pan=mono|c0=0.5*c0+0.5*c1,"
+	}
+	return ""
 }
 
 // loudnorm brings programmes to the level of EBU R128, and the peaks below what
@@ -462,11 +475,7 @@ func (a *Voice) filters(like Sound) string {
 
 // channels brings a part to the form that all parts have, at its exact length.
 func (a *Voice) channels(like Sound) string {
-	up := ""
-	if a.Mono && like.Channels > 1 {
-		up = "pan=stereo|c0=c0|c1=c0,"
-	}
-	return up + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s,apad,atrim=end=%s", like.Rate, layouts[like.Channels], secs(a.Length))
+	return like.mix(a.Mono) + fmt.Sprintf("aresample=%d:async=1:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=%s,apad,atrim=end=%s", like.Rate, layouts[like.Channels], secs(a.Length))
 }
 
 func secs(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/openams/openams/ffmpeg"
 )
 
 // corners is a filter source of a picture with another colour in each corner:
@@ -204,6 +206,110 @@ func TestColors(t *testing.T) {
 			if got := seen(t, filepath.Join(dir, "out.mp4"), n); got != turned[0] {
 				t.Errorf("%s: frame %d shows %s", tt.name, n, got)
 			}
+		}
+	}
+}
+
+// TestDynamicRange: pictures of a high dynamic range become ones that every
+// screen can show, or, where all of a preset asks for it, stay as they are.
+func TestDynamicRange(t *testing.T) {
+	for _, transfer := range []string{"smpte2084", "arib-std-b67"} {
+		path := clip(t, "hdr.mp4", "-f", "lavfi", "-i", corners("160x90", "25", "0.2"),
+			"-vf", "setparams=colorspace=gbr:color_primaries=bt709:color_trc=bt709:range=pc,zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt2020,zscale=t="+transfer+":m=bt2020nc:r=tv:npl=203,format=yuv420p10le",
+			"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:crf=8:hdr10=1:repeat-headers=1:colorprim=bt2020:transfer="+transfer+":colormatrix=bt2020nc:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400", "-tag:v", "hvc1")
+		dir := filepath.Join(t.TempDir(), "out")
+		files, plan, err := encode(t, "AdaptiveStreaming", path, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, files, plan, dir)
+		v := streamOf(t, files[0].Path)
+		if v.HDR() || v.PixelFormat != "yuv420p" || v.Transfer != "bt709" || v.Primaries != "bt709" || v.Matrix != "bt709" {
+			t.Errorf("%s became %s, transfer %s, primaries %s, matrix %s", transfer, v.PixelFormat, v.Transfer, v.Primaries, v.Matrix)
+		}
+		// Highlights need room above white; hues are as they were, and white is grey.
+		b := command(t, "-i", files[0].Path, "-vf", "scale=8:8:flags=area,format=rgb24", "-frames:v", "1", "-f", "rawvideo", "-")
+		for i, at := range []int{1*8 + 1, 1*8 + 6, 6*8 + 1, 6*8 + 6} {
+			c, full := [3]byte(b[3*at:]), [][3]bool{{true}, {1: true}, {2: true}, {true, true, true}}[i]
+			for k, v := range c {
+				if full[k] != (v > 70) || !full[k] && v > 20 {
+					t.Errorf("%s: corner %d is %v", transfer, i, c)
+				}
+			}
+		}
+
+		dir = filepath.Join(t.TempDir(), "out")
+		files, plan, err = encodeWith(t, standard(`{"codecs":[{"#H265Video","complexity":"Speed","layers":[{"bitrate":900000,"profile":"Main10"},{"bitrate":500000,"width":"80","height":"46","profile":"Main10"}]}],"formats":[{"#Mp4Format","filenamePattern":"out-{Bitrate}{Extension}"}]}`), Clip{}, dir, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, files, plan, dir)
+		for _, name := range []string{"out-900000.mp4", "out-500000.mp4"} {
+			v := streamOf(t, filepath.Join(dir, name))
+			if v.Transfer != transfer || v.PixelFormat != "yuv420p10le" || v.Primaries != "bt2020" || v.Matrix != "bt2020nc" {
+				t.Errorf("%s of %s: %s, transfer %s, primaries %s, matrix %s", name, transfer, v.PixelFormat, v.Transfer, v.Primaries, v.Matrix)
+			}
+		}
+		if got := alike(t, path, filepath.Join(dir, "out-900000.mp4"), "null"); len(got) != 5 || slices.Min(got) < 0.97 {
+			t.Errorf("%s: frames are alike by %v", transfer, got)
+		}
+	}
+}
+
+// streamOf is what a file tells of its first track.
+func streamOf(t *testing.T, path string) *ffmpeg.Stream {
+	t.Helper()
+	info, err := tools(t).Probe(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &info.Streams[0]
+}
+
+// TestInterlace: fields become whole frames where frames are said to have two,
+// by their order, and nothing else is touched.
+func TestInterlace(t *testing.T) {
+	// Upright bars that move sideways: between the lines of a whole frame nothing changes.
+	const moving = "nullsrc=size=160x96:rate=50:duration=0.48,format=gray,geq=lum='20+200*lt(mod(X+N*7,64),32)',format=yuv420p"
+	const fields = "tinterlace=interleave_%s,fieldorder=%s"
+	for _, tt := range []struct {
+		name, file string
+		args       []string
+		filters    string
+		combed     bool
+	}{
+		{"top first, H.264", "tff.mp4", []string{"-vf", fmt.Sprintf(fields, "top", "tff"), "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1:crf=8"}, "", false},
+		{"bottom first, MPEG-2", "bff.ts", []string{"-vf", fmt.Sprintf(fields, "bottom", "bff"), "-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-top", "0", "-q:v", "2"}, "", false},
+		{"told so", "tff.mp4", []string{"-vf", fmt.Sprintf(fields, "top", "tff"), "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1:crf=8"}, `"filters":{"deinterlace":{"mode":"AutoPixelAdaptive","parity":"TopFieldFirst"}},`, false},
+		{"left alone", "tff.mp4", []string{"-vf", fmt.Sprintf(fields, "top", "tff"), "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1:crf=8"}, `"filters":{"deinterlace":{"mode":"Off"}},`, true},
+		{"whole frames", "p.mp4", []string{"-vf", "fps=25", "-c:v", "libx264", "-crf", "8"}, "", false},
+	} {
+		path := clip(t, tt.file, slices.Concat([]string{"-f", "lavfi", "-i", moving}, tt.args)...)
+		dir := filepath.Join(t.TempDir(), "out")
+		files, plan, err := encodeWith(t, standard(`{"codecs":[{"#H264Video","rateControlMode":"CRF","layers":[{"bitrate":5000000,"crf":8}]}],`+tt.filters+plainMP4+`}`), Clip{}, dir, path)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		indexes, _ := check(t, files, plan, dir)
+		b := command(t, "-i", filepath.Join(dir, "out.mp4"), "-pix_fmt", "gray", "-f", "rawvideo", "-")
+		comb := 0
+		for i := 160; i+160 < len(b); i++ {
+			if i/160%96 != 0 {
+				d := int(b[i]) - int(b[i-160])
+				comb += max(d, -d)
+			}
+		}
+		mean := float64(comb) / float64(len(b))
+		t.Logf("%s: from line to line %.2f", tt.name, mean)
+		if (mean > 8) != tt.combed {
+			t.Errorf("%s: from line to line pixels change by %.2f, combed: %v", tt.name, mean, tt.combed)
+		}
+		if n := indexes["out.mp4"].Tracks[0].NumSamples(); n != 12 {
+			t.Errorf("%s: %d frames, want 12", tt.name, n)
+		}
+		if v := streamOf(t, filepath.Join(dir, "out.mp4")); v.FieldOrder != "progressive" {
+			t.Errorf("%s: the output says that it is %q", tt.name, v.FieldOrder)
 		}
 	}
 }
