@@ -290,7 +290,7 @@ func checkHLS(m *meter, s *Set, p *packager.Presentation) error {
 				return refusal(err)
 			}
 			for k := range r.Fragments {
-				seg, err := r.TSSegment(k, 1)
+				seg, err := r.TSSegment(k, 1, nil)
 				if err == nil {
 					_, err = seg.WriteTo(io.Discard, s.reader)
 				}
