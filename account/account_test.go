@@ -2,6 +2,11 @@ package account_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -218,6 +223,68 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: the same again: %v", what, err)
 		}
 	}
+}
+
+// TestPolicyLimits: what v2 makes has limits that are configured.
+func TestPolicyLimits(t *testing.T) {
+	s := open(t, t.TempDir(), func(c *account.Config) {
+		c.Limits = account.Limits{AccessPolicies: 2, KeyPolicies: 2, KeyPolicyOptions: 2, DeliveryPolicies: 2, ContentKeys: 2}
+	})
+	a, ctx := firstAccount(t, s), t.Context()
+	public, err := a.ProtectionKey(ctx, must(a.ProtectionKeyID(ctx)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := must(x509.ParseCertificate(public))
+	wrapped := base64.StdEncoding.EncodeToString(must(rsa.EncryptOAEP(sha1.New(), rand.Reader, certificate.PublicKey.(*rsa.PublicKey), make([]byte, 16), nil)))
+	open := ams.ContentKeyPolicyOption{Configuration: []byte(`{"@odata.type":"#Microsoft.Media.ContentKeyPolicyClearKeyConfiguration"}`), Restriction: []byte(`{"@odata.type":"#Microsoft.Media.ContentKeyPolicyOpenRestriction"}`)}
+	for what, make := range map[string]func(i int) error{
+		"access policies": func(int) error {
+			_, err := a.CreateAccessPolicy(ctx, ams.LocatorPolicy{Name: "p", Minutes: 60, Permissions: 1})
+			return err
+		},
+		"content key policies": func(i int) error {
+			if i%2 == 0 {
+				_, err := a.NewContentKeyPolicy(ctx, "label")
+				return err
+			}
+			_, _, err := a.CreateOrUpdateContentKeyPolicy(ctx, fmt.Sprint("n", i), account.ContentKeyPolicyInput{Options: []ams.ContentKeyPolicyOption{open}})
+			return err
+		},
+		"options": func(int) error {
+			_, err := a.CreatePolicyOption(ctx, open)
+			return err
+		},
+		"delivery policies": func(int) error {
+			_, err := a.CreateDeliveryPolicy(ctx, ams.DeliveryPolicy{Protocols: 1, Type: 2})
+			return err
+		},
+		"content keys": func(int) error {
+			_, err := a.CreateKey(ctx, "", ams.CommonKey, account.KeyInput{Wrapped: &wrapped})
+			return err
+		},
+	} {
+		for i := range 2 {
+			if err := make(i); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		for i := range 2 {
+			if err := make(2 + i); ams.CodeOf(err) != ams.Limit {
+				t.Errorf("the third of %s: %v", what, err)
+			}
+		}
+	}
+	if _, created, err := a.CreateOrUpdateContentKeyPolicy(ctx, "n1", account.ContentKeyPolicyInput{Options: []ams.ContentKeyPolicyOption{open}}); err != nil || created {
+		t.Errorf("an update when all places are taken: %v %v", created, err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // TestCaller: whoever calls is written down.

@@ -31,6 +31,11 @@ func (a *Account) CreateOrUpdateContentKeyPolicy(ctx context.Context, name strin
 	if err := someOptions(in); err != nil {
 		return nil, false, err
 	}
+	if _, err := a.ContentKeyPolicy(ctx, name); ams.CodeOf(err) == ams.NotFound {
+		if err := a.admitKeyPolicy(ctx); err != nil {
+			return nil, false, err
+		}
+	}
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.ContentKeyPolicy(a.ID, name)
 		if err == nil {
@@ -57,6 +62,10 @@ func (a *Account) CreateOrUpdateContentKeyPolicy(ctx context.Context, name strin
 	}
 	p.Redact()
 	return p, created, nil
+}
+
+func (a *Account) admitKeyPolicy(ctx context.Context) error {
+	return a.s.keyPolicies.admit(ctx, a, "content key policies in the account", a.s.Limits.KeyPolicies)
 }
 
 // UpdateContentKeyPolicy changes the given parts of a content key policy.

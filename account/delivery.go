@@ -20,6 +20,9 @@ func (a *Account) CreateDeliveryPolicy(ctx context.Context, p ams.DeliveryPolicy
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	if err := a.s.deliveries.admit(ctx, a, "delivery policies in the account", a.s.Limits.DeliveryPolicies); err != nil {
+		return nil, err
+	}
 	return &p, a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.InsertDeliveryPolicy(&p) })
 }
 

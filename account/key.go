@@ -42,6 +42,9 @@ func (a *Account) CreateKey(ctx context.Context, id string, t ams.KeyType, in Ke
 	if err := a.applyKey(ctx, k, in); err != nil {
 		return nil, err
 	}
+	if err := a.s.contentKeys.admit(ctx, a, "content keys in the account", a.s.Limits.ContentKeys); err != nil {
+		return nil, err
+	}
 	return k, a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return a.insertKey(tx, k) })
 }
 

@@ -27,6 +27,10 @@ type Limits struct {
 	// access policies, unless this is set higher.
 	V2LocatorsPerAsset int
 	AccessPolicies     int // of one account, v2: 1,000,000
+	KeyPolicies        int // content key policies of one account: 1,000,000
+	KeyPolicyOptions   int // that v2 made, of one account: 1,000,000
+	DeliveryPolicies   int // of one account, v2: 1,000,000
+	ContentKeys        int // of one account, v2: 1,000,000 (AMS documents none)
 	FilesPerAsset      int // records of v2: 10,000 (AMS documents none)
 	Endpoints          int // streaming endpoints of one account: 2
 	ScaleUnits         int // of one streaming endpoint: 10
@@ -44,6 +48,7 @@ func (l Limits) defaults() Limits {
 		{&l.Transforms, 100}, {&l.Policies, 100}, {&l.Filters, 100}, {&l.Tracks, 100},
 		{&l.LocatorsPerAsset, 100}, {&l.FilesPerAsset, 10_000}, {&l.Endpoints, 2}, {&l.ScaleUnits, 10},
 		{&l.IngestManifests, 100_000}, {&l.IngestFiles, 100_000}, {&l.V2LocatorsPerAsset, 5}, {&l.AccessPolicies, 1_000_000},
+		{&l.KeyPolicies, 1_000_000}, {&l.KeyPolicyOptions, 1_000_000}, {&l.DeliveryPolicies, 1_000_000}, {&l.ContentKeys, 1_000_000},
 	} {
 		switch {
 		case *f.at == 0:

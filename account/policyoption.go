@@ -22,6 +22,9 @@ func (a *Account) NewContentKeyPolicy(ctx context.Context, label string) (*ams.C
 	if err := checkLabel(label); err != nil {
 		return nil, err
 	}
+	if err := a.admitKeyPolicy(ctx); err != nil {
+		return nil, err
+	}
 	return p, a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.InsertContentKeyPolicy(p) })
 }
 
@@ -114,6 +117,9 @@ func (a *Account) DeleteContentKeyPolicyByID(ctx context.Context, id string) (ex
 func (a *Account) CreatePolicyOption(ctx context.Context, o ams.ContentKeyPolicyOption) (*ams.ContentKeyPolicyOption, error) {
 	o.ID = uuid.NewString()
 	if err := checkOption(&o); err != nil {
+		return nil, err
+	}
+	if err := a.s.policyOptions.admit(ctx, a, "content key policy options in the account", a.s.Limits.KeyPolicyOptions); err != nil {
 		return nil, err
 	}
 	return &o, a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.InsertPolicyOption(a.ID, &o) })

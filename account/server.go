@@ -68,6 +68,10 @@ type Server struct {
 	assets, jobs   tally
 	uploads        arrivals // to ingest manifests
 	accessPolicies tally
+	keyPolicies    tally
+	policyOptions  tally
+	deliveries     tally // delivery policies
+	contentKeys    tally // that v2 made
 	protection     protection
 	usage          usage
 }
@@ -95,6 +99,10 @@ func New(c Config) *Server {
 
 		uploads:        arrivals{of: map[[2]string]bool{}, wake: make(chan struct{}, 1)},
 		accessPolicies: tally{of: map[string]counted{}, count: (*catalog.Tx).CountLocatorPolicies},
+		keyPolicies:    tally{of: map[string]counted{}, count: (*catalog.Tx).CountContentKeyPolicies},
+		policyOptions:  tally{of: map[string]counted{}, count: (*catalog.Tx).CountPolicyOptions},
+		deliveries:     tally{of: map[string]counted{}, count: (*catalog.Tx).CountDeliveryPolicies},
+		contentKeys:    tally{of: map[string]counted{}, count: (*catalog.Tx).CountKeys},
 		usage:          usage{of: map[string]used{}},
 	}
 }

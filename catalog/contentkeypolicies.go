@@ -97,6 +97,11 @@ func (tx *Tx) ContentKeyPolicies(account string, q Query) ([]*ams.ContentKeyPoli
 	return list, next, nil
 }
 
+// CountContentKeyPolicies is how many content key policies an account has.
+func (tx *Tx) CountContentKeyPolicies(account string) (int, error) {
+	return contentKeyPolicies.count(tx, "account = ?", account)
+}
+
 // InsertContentKeyPolicy adds a content key policy; a taken name is Exists.
 func (tx *Tx) InsertContentKeyPolicy(p *ams.ContentKeyPolicy) error {
 	row, err := tx.sealPolicy(p)

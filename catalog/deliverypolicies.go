@@ -57,6 +57,11 @@ func (tx *Tx) AssetDeliveryPolicies(account, asset string) (list []*ams.Delivery
 	return list, err
 }
 
+// CountDeliveryPolicies is how many delivery policies an account has.
+func (tx *Tx) CountDeliveryPolicies(account string) (int, error) {
+	return deliveryPolicies.count(tx, "account = ?", account)
+}
+
 // InsertDeliveryPolicy adds a delivery policy.
 func (tx *Tx) InsertDeliveryPolicy(p *ams.DeliveryPolicy) error {
 	_, err := deliveryPolicies.insert(tx, p)

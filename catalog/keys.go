@@ -127,6 +127,11 @@ func (tx *Tx) sealKey(k *ams.Key) *keyRow {
 	return &keyRow{Key: *k, box: tx.db.sealed("content key "+k.ID, k.Value)}
 }
 
+// CountKeys is how many keys an account has, without those of locators.
+func (tx *Tx) CountKeys(account string) (int, error) {
+	return accountKeys.count(tx, "account = ?", account)
+}
+
 // InsertKey adds a key to an account; a taken id is Exists.
 func (tx *Tx) InsertKey(k *ams.Key) error {
 	_, err := accountKeys.insert(tx, tx.sealKey(k))

@@ -101,6 +101,11 @@ func (tx *Tx) FindPolicyOptions(account, policy string, s Search) (*Found[ams.Co
 	return found, nil
 }
 
+// CountPolicyOptions is how many options of an account are not a policy's of v3.
+func (tx *Tx) CountPolicyOptions(account string) (int, error) {
+	return policyOptions.count(tx, "account = ? AND bound = 0", account)
+}
+
 // InsertPolicyOption adds an option that no policy has yet.
 func (tx *Tx) InsertPolicyOption(account string, o *ams.ContentKeyPolicyOption) error {
 	row, err := tx.sealOption(account, o, false)

@@ -76,6 +76,12 @@ func testAccountKeys(f *fixture) {
 		f.same([]*ams.Key{a, shared}, must(tx.KeysByID("a")))
 		return nil
 	})
+	f.view(func(tx *catalog.Tx) error {
+		if n := must(tx.CountKeys("acc1")); n != 2 {
+			f.Errorf("%d keys, want 2", n)
+		}
+		return nil
+	})
 	name := func(k *ams.Key) string { return k.ID }
 	all := func(tx *catalog.Tx, s catalog.Search) (*catalog.Found[ams.Key], error) { return tx.FindKeys("acc1", s) }
 	finds(f, all, name, map[string]string{
@@ -184,6 +190,12 @@ func testPolicyOptions(f *fixture) {
 			return tx.FindPolicyOptions("acc1", policy, s)
 		}
 	}
+	f.view(func(tx *catalog.Tx) error {
+		if options, policies := must(tx.CountPolicyOptions("acc1")), must(tx.CountContentKeyPolicies("acc1")); options != 2 || policies != 2 {
+			f.Errorf("%d options that v2 made and %d policies, want 2 and 2", options, policies)
+		}
+		return nil
+	})
 	name := func(o *ams.ContentKeyPolicyOption) string { return o.ID }
 	finds(f, of(""), name, map[string]string{"": "bound free shared", "Name eq 'nbound'": "bound", "KeyDeliveryType eq 2": "bound free shared", "KeyDeliveryType ne 2": "", "Id ge 'nb:ckpoid:UUID:free'": "free shared"})
 	finds(f, of("POLICY-P"), name, map[string]string{"": "bound shared"})
@@ -260,6 +272,12 @@ func testDeliveryPolicies(f *fixture) {
 			return tx.FindDeliveryPolicies("acc1", asset, s)
 		}
 	}
+	f.view(func(tx *catalog.Tx) error {
+		if n := must(tx.CountDeliveryPolicies("acc1")); n != 2 {
+			f.Errorf("%d delivery policies, want 2", n)
+		}
+		return nil
+	})
 	name := func(p *ams.DeliveryPolicy) string { return p.ID }
 	finds(f, of(""), name, map[string]string{"": "a b", "Name eq 'nb'": "b", "AssetDeliveryProtocol eq 2": "a", "AssetDeliveryPolicyType eq 2": "b",
 		"Id eq 'nb:adpid:UUID:A'": "a", "Created eq LastModified": ""})
