@@ -2,6 +2,7 @@ package restv2_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"flag"
 	"fmt"
 	"net/http"
@@ -110,35 +111,19 @@ func TestKeyGolden(t *testing.T) {
 	}
 }
 
-// A modelSet is what the golden files are held against.
-type modelSet struct {
-	Name, Type string
-	Navigation []struct{ Name string }
-	Properties []struct{ Name, Type string }
-}
+// aSet finds the first entity of an answer in all formats: the set, and the JSON
+// with full metadata.
+var aSet = regexp.MustCompile(`(?s)^200 application/json\n\{"odata.metadata":"http://host/api/\$metadata#([A-Za-z]+)(?:/@Element",|","value":\[\{)` +
+	`.*\n200 application/json;odata=fullmetadata\n(\{[^\n]*\})\n.*\n200 application/json;odata=nometadata\n.*\n200 application/json;odata=verbose\n.*\n200 application/atom\+xml,application/xml\n.*<m:properties>`)
 
-// Every entity set but those of live has an entity in golden files, which are
-// answers in all formats. With full metadata it tells its type, its links and
-// its actions.
-func TestGoldenOfEachSet(t *testing.T) {
-	b, err := os.ReadFile("model.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var model struct {
-		Sets      []modelSet
-		Functions []struct{ Name, Set string }
-	}
-	if err := json.Unmarshal(b, &model); err != nil {
-		t.Fatal(err)
-	}
+// goldenEntities are entities of the golden files with full metadata, by set.
+func goldenEntities(t *testing.T) map[string]map[string]any {
+	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[string]map[string]any{} // the entities of the sets, with full metadata
-	aSet := regexp.MustCompile(`(?s)^200 application/json\n\{"odata.metadata":"http://host/api/\$metadata#([A-Za-z]+)(/@Element",|","value":\[\{)` +
-		`.*\n200 application/json;odata=fullmetadata\n(\{[^\n]*\})\n.*\n200 application/json;odata=nometadata\n.*\n200 application/json;odata=verbose\n.*\n200 application/atom\+xml,application/xml\n.*<m:properties>`)
+	shown := map[string]map[string]any{}
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
@@ -149,50 +134,164 @@ func TestGoldenOfEachSet(t *testing.T) {
 			continue
 		}
 		var e map[string]any
-		if err := json.Unmarshal(m[3], &e); err != nil {
+		if err := json.Unmarshal(m[2], &e); err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
 		if list, ok := e["value"].([]any); ok {
 			e = list[0].(map[string]any)
 		}
-		if len(e) > len(shown[string(m[1])]) { // that with all properties
-			shown[string(m[1])] = e
+		if set := string(m[1]); len(e) > len(shown[set]) { // one with all properties
+			shown[set] = e
 		}
 	}
-	for _, s := range model.Sets {
-		e := shown[s.Name]
-		if live := s.Name == "Channels" || s.Name == "Programs"; live || e == nil {
-			if !live || e != nil {
-				t.Errorf("%s: in golden files: %v", s.Name, e != nil)
+	return shown
+}
+
+// The $metadata describe what is served, and nothing else: each entity set and
+// function of AMS either is in it and answers, or is not in it and answers 501.
+// Every entity set but those of live has an entity in golden files, in all
+// formats; it has the properties that the $metadata say, and with full metadata
+// its type, its links and its actions.
+func TestMetadata(t *testing.T) {
+	b, err := os.ReadFile("model.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var model struct {
+		Sets      []struct{ Name string }
+		Functions []struct{ Name, Set, Method string }
+	}
+	if err := json.Unmarshal(b, &model); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t)
+	code, doc := send(t, "GET", s.URL+"/api/$metadata", "", http.Header{})
+	var edmx struct {
+		Services struct {
+			Schema []struct {
+				Types []struct {
+					Name       string `xml:",attr"`
+					Properties []struct {
+						Name string `xml:",attr"`
+						Type string `xml:",attr"`
+					} `xml:"Property"`
+					Navigation []struct {
+						Name string `xml:",attr"`
+					} `xml:"NavigationProperty"`
+				} `xml:"EntityType"`
+				Container struct {
+					Sets []struct {
+						Name string `xml:",attr"`
+						Type string `xml:"EntityType,attr"`
+					} `xml:"EntitySet"`
+					Functions []struct {
+						Name       string `xml:",attr"`
+						Parameters []struct {
+							Name string `xml:",attr"`
+							Type string `xml:",attr"`
+						} `xml:"Parameter"`
+					} `xml:"FunctionImport"`
+				} `xml:"EntityContainer"`
+			} `xml:"Schema"`
+		} `xml:"DataServices"`
+	}
+	if err := xml.Unmarshal([]byte(doc), &edmx); err != nil || code != 200 || len(edmx.Services.Schema) == 0 {
+		t.Fatalf("%d %v %s", code, err, doc)
+	}
+	const namespace = "Microsoft.Cloud.Media.Vod.Rest.Data.Models."
+	typeOf := map[string]string{} // of a set that is described
+	functions := map[string]bool{}
+	for _, schema := range edmx.Services.Schema {
+		for _, set := range schema.Container.Sets {
+			typeOf[set.Name] = strings.TrimPrefix(set.Type, namespace)
+		}
+		for _, f := range schema.Container.Functions {
+			id := f.Name
+			if len(f.Parameters) > 0 && f.Parameters[0].Name == "bindingParameter" {
+				id = strings.TrimPrefix(f.Parameters[0].Type, namespace) + "/" + id
 			}
-			continue
-		}
-		want := []string{"odata.id", "odata.editLink"}
-		for _, n := range s.Navigation {
-			want = append(want, n.Name+"@odata.navigationLinkUrl")
-		}
-		for _, p := range s.Properties {
-			want = append(want, p.Name)
-			if e[p.Name] != nil && !strings.HasPrefix(p.Type, "Self.") && !slices.Contains([]string{"Edm.String", "Edm.Int32", "Edm.Double", "Edm.Boolean"}, p.Type) {
-				want = append(want, p.Name+"@odata.type")
-			}
-		}
-		for _, f := range model.Functions {
-			if f.Set == s.Name {
-				want = append(want, "#WindowsAzureMediaServices."+f.Name)
-			}
-		}
-		for _, name := range want {
-			if _, ok := e[name]; !ok {
-				t.Errorf("%s: with full metadata it has no %s", s.Name, name)
-			}
-		}
-		if e["odata.type"] != "Microsoft.Cloud.Media.Vod.Rest.Data.Models."+s.Type {
-			t.Errorf("%s: the type is %v", s.Name, e["odata.type"])
+			functions[id] = true
 		}
 	}
-	if len(model.Sets) != 26 {
-		t.Errorf("%d sets", len(model.Sets))
+
+	// The service document names the same sets.
+	_, _, v := ask(t, s, "Reader", "GET", "", "")
+	listed, _ := v["value"].([]any)
+	for _, item := range listed {
+		if e := item.(map[string]any); typeOf[e["name"].(string)] == "" || e["url"] != e["name"] {
+			t.Errorf("the service document has %v", e)
+		}
+	}
+	if len(listed) != len(typeOf) || len(typeOf) != 24 || len(model.Sets) != 26 {
+		t.Errorf("%d sets in the service document, %d in $metadata, %d in AMS", len(listed), len(typeOf), len(model.Sets))
+	}
+	setType := map[string]string{}
+	for _, set := range model.Sets {
+		want := 501
+		if setType[set.Name] = typeOf[set.Name]; typeOf[set.Name] != "" {
+			want = 200
+		}
+		if set.Name == "Operations" { // are read one by one
+			want = 400
+		}
+		if code, _, v := ask(t, s, "Reader", "GET", set.Name, ""); code != want {
+			t.Errorf("%s: %d %v, want %d", set.Name, code, v, want)
+		}
+	}
+	for _, f := range model.Functions {
+		id, path := f.Name, f.Name
+		if f.Set != "" {
+			id, path = setType[f.Set]+"/"+f.Name, f.Set+"('x')/"+f.Name
+		}
+		code, _, v := ask(t, s, "Contributor", f.Method, path, "")
+		if functions[id] == (code == 501) {
+			t.Errorf("%s: described %v, answered %d %v", path, functions[id], code, v)
+		}
+	}
+
+	shown := goldenEntities(t)
+	for _, schema := range edmx.Services.Schema {
+		for _, typ := range schema.Types {
+			var e map[string]any
+			for name, of := range typeOf {
+				if of == typ.Name {
+					e = shown[name]
+				}
+			}
+			if e == nil {
+				t.Errorf("no golden file has a %s", typ.Name)
+				continue
+			}
+			want := map[string]bool{"odata.metadata": true, "odata.type": true, "odata.id": true, "odata.editLink": true}
+			for _, n := range typ.Navigation {
+				want[n.Name+"@odata.navigationLinkUrl"] = true
+				delete(e, n.Name) // expanded
+			}
+			for _, p := range typ.Properties {
+				want[p.Name] = true
+				if e[p.Name] != nil && !strings.Contains(p.Type, namespace) && !slices.Contains([]string{"Edm.String", "Edm.Int32", "Edm.Double", "Edm.Boolean"}, p.Type) {
+					want[p.Name+"@odata.type"] = true
+				}
+			}
+			for id := range functions {
+				if of, name, ok := strings.Cut(id, "/"); ok && of == typ.Name {
+					want["#WindowsAzureMediaServices."+name] = true
+				}
+			}
+			for name := range want {
+				if _, ok := e[name]; !ok && name != "odata.metadata" { // an entity of a list has none
+					t.Errorf("a %s has no %s", typ.Name, name)
+				}
+			}
+			for name := range e {
+				if of, ok := strings.CutSuffix(name, "@odata.type"); !want[name] && (!ok || !want[of]) {
+					t.Errorf("a %s has %s", typ.Name, name)
+				}
+			}
+			if e["odata.type"] != namespace+typ.Name {
+				t.Errorf("%s: the type is %v", typ.Name, e["odata.type"])
+			}
+		}
 	}
 }
 

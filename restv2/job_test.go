@@ -612,3 +612,42 @@ func TestProcessors(t *testing.T) {
 		t.Errorf("%d jobs of %d processors", n, len(taken))
 	}
 }
+
+// Assets, the outputs of jobs and ingest manifests lie where they are told to.
+func TestStorageAccountName(t *testing.T) {
+	w := openWorld(t)
+	if _, _, err := w.accounts.CreateStorageAccount(t.Context(), "second"); err != nil {
+		t.Fatal(err)
+	}
+	more := w.account.Account
+	more.Storage = append(slices.Clone(more.Storage), ams.AccountStorage{Name: "second"})
+	if _, _, _, err := w.accounts.CreateOrUpdateAccount(t.Context(), more); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, w.Server, "StorageAccounts?$filter=IsDefault%20eq%20false", "Name"); got != "second" {
+		t.Errorf("%s", got)
+	}
+	e, id := create(t, w.Server, "Assets", `{"Name":"a","StorageAccountName":"second"}`)
+	if container := "asset-" + strings.TrimPrefix(id, "nb:cid:UUID:"); e["StorageAccountName"] != "second" || e["Uri"] != "http://127.0.0.1:10000/second/"+container {
+		t.Errorf("%v", e)
+	}
+	_, _, v := ask(t, w.Server, "Reader", "GET", "Assets('"+id+"')/StorageAccount", "")
+	if v["Name"] != "second" {
+		t.Errorf("%v", v)
+	}
+	create(t, w.Server, "Files", `{"Name":"film.mp4","ParentAssetId":"`+id+`"}`)
+	_, job := create(t, w.Server, "Jobs", `{"Name":"j","InputMediaAssets@odata.bind":["`+uri("Assets", id)+`"],"Tasks":[{"MediaProcessorId":"nb:mpid:UUID:ff4df607-d419-42f0-bc17-a481b1331e56","Configuration":"Adaptive Streaming",
+		"TaskBody":"<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset storageAccountName=\"second\" assetFormatOption=\"1\" assetName=\"named\">JobOutputAsset(0)</outputAsset></taskBody>"}]}`)
+	_, _, v = ask(t, w.Server, "Reader", "GET", key("Jobs", job)+"/OutputMediaAssets", "")
+	if out := v["value"].([]any)[0].(map[string]any); out["StorageAccountName"] != "second" || out["FormatOption"] != 1.0 || out["Name"] != "named" || !strings.HasPrefix(out["Uri"].(string), "http://127.0.0.1:10000/second/asset-") {
+		t.Errorf("%v", out)
+	}
+	_, _, m := ask(t, w.Server, "Contributor", "POST", "IngestManifests", `{"Name":"m"}`)
+	if code, _, v := ask(t, w.Server, "Contributor", "POST", "IngestManifestAssets", `{"ParentIngestManifestId":"`+m["Id"].(string)+`","Asset":{"Id":"`+id+`"}}`); code != 409 {
+		t.Errorf("a manifest of another storage account: %d %v", code, v)
+	}
+	_, _, m = ask(t, w.Server, "Contributor", "POST", "IngestManifests", `{"Name":"m","StorageAccountName":"second"}`)
+	if code, _, v := ask(t, w.Server, "Contributor", "POST", "IngestManifestAssets", `{"ParentIngestManifestId":"`+m["Id"].(string)+`","Asset":{"Id":"`+id+`"}}`); code != 201 || !strings.Contains(m["BlobStorageUriForUpload"].(string), "/second/") {
+		t.Errorf("%d %v, %v", code, v, m)
+	}
+}

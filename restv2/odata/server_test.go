@@ -40,6 +40,7 @@ func TestGet(t *testing.T) {
 		{asset + "/StorageAccount/BytesUsed/$value", 200, "5000000000"},
 		{"/api/Locators('nb:lid:UUID:1')/Asset/Files", 200, fileID},
 		{"/api/Locators('nb:lid:UUID:1')/AccessPolicy/Name/$value", 200, "NewUploadPolicy"},
+		{"/api/Locators('nb:lid:UUID:1')/Asset/Files('" + fileID + "')/Asset/Locators('nb:lid:UUID:1')/Asset/StorageAccount/Name/$value", 200, "storagetestaccount001"},
 		{"/api/Jobs('nb:jid:UUID:1')/Tasks/$links/InputMediaAssets", 404, "$links"},
 		{"/api/Jobs('nb:jid:UUID:1')/EndTime/$value", 404, "$value"},
 		{"/api/IngestManifests('nb:mid:UUID:1')/Statistics/PendingFilesCount/$value", 200, "1"},
@@ -91,7 +92,6 @@ func TestHeaders(t *testing.T) {
 		{"old JSON", []string{"MaxDataServiceVersion", "2.0"}, 200, "application/json;odata=verbose;charset=utf-8"},
 		{"image", []string{"Accept", "image/png"}, 415, "application/xml;charset=utf-8"},
 		{"no version", []string{"x-ms-version", ""}, 400, "application/json;odata=minimalmetadata;streaming=true;charset=utf-8"},
-		{"2.0", []string{"x-ms-version", "2.0"}, 200, ""},
 		{"2.20", []string{"x-ms-version", "2.20"}, 400, ""},
 		{"2.05", []string{"x-ms-version", "2.05"}, 400, ""},
 		{"3.0", []string{"x-ms-version", "3.0"}, 400, ""},
@@ -117,6 +117,24 @@ func TestHeaders(t *testing.T) {
 		}
 		if h.Get("x-ms-client-request-id") != "c59de965" || h.Get("Cache-Control") != "no-cache" || h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", tt.name, h)
+		}
+	}
+}
+
+// Each version that AMS had is taken, and no other.
+func TestVersions(t *testing.T) {
+	_, s := newWorld(t)
+	for minor := range 22 {
+		v := fmt.Sprint("2.", minor)
+		want := 200
+		if minor > 19 {
+			want = 400
+		}
+		if got := ask(s, "GET", "/api/Assets", "", "x-ms-version", v); got.Code != want {
+			t.Errorf("x-ms-version %s: %d %s", v, got.Code, got.Body)
+		}
+		if got := ask(s, "GET", "/api/$metadata?api-version="+v, "", "x-ms-version", ""); got.Code != want {
+			t.Errorf("api-version=%s: %d %s", v, got.Code, got.Body)
 		}
 	}
 }
