@@ -273,11 +273,13 @@ func (a *Account) deleteAsset(ctx context.Context, name string, keepContainer bo
 	if err != nil && ams.CodeOf(err) != ams.NotFound {
 		return true, err
 	}
-	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+	return gone(a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+		// Somebody else may have deleted it meanwhile, and made another one.
+		if now, err := tx.Asset(a.ID, asset.Name); err == nil && now.ID != asset.ID {
+			return ams.Errorf(ams.NotFound, "The asset was not found.")
+		}
 		return tx.DeleteAsset(a.ID, asset.Name) // with locators made meanwhile
-	})
-	_, err = gone(err) // someone else may have deleted it meanwhile
-	return true, err
+	}))
 }
 
 // unpublish deletes the locators of an asset.

@@ -38,12 +38,26 @@ func (a *Account) Endpoints(ctx context.Context, q catalog.Query) (es []*ams.Str
 // properties count. An endpoint that exists already gets them instead, except
 // that its ScaleUnits must be the same.
 func (a *Account) CreateEndpoint(ctx context.Context, e ams.StreamingEndpoint, start bool) (_ *ams.StreamingEndpoint, op *ams.Operation, created bool, err error) {
+	return a.createEndpoint(ctx, e, start, true)
+}
+
+// NewEndpoint is CreateEndpoint of one that is not to run, and that must not
+// exist.
+func (a *Account) NewEndpoint(ctx context.Context, e ams.StreamingEndpoint) (*ams.StreamingEndpoint, *ams.Operation, error) {
+	made, op, _, err := a.createEndpoint(ctx, e, false, false)
+	return made, op, err
+}
+
+func (a *Account) createEndpoint(ctx context.Context, e ams.StreamingEndpoint, start, replace bool) (_ *ams.StreamingEndpoint, op *ams.Operation, created bool, err error) {
 	if err := ams.ValidateEndpointName(e.Name); err != nil {
 		return nil, nil, false, err
 	}
 	result := new(ams.StreamingEndpoint)
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		old, err := tx.Endpoint(a.ID, e.Name)
+		if err == nil && !replace {
+			return ams.Errorf(ams.Exists, "A streaming endpoint named '%s' exists already.", old.Name)
+		}
 		if err == nil {
 			result = old
 			op, err = a.changeEndpoint(ctx, tx, old, func(to *ams.StreamingEndpoint) error {

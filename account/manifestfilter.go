@@ -14,6 +14,16 @@ import (
 // CreateOrUpdateFilter makes the filter f.Name of the asset, or replaces its
 // writable properties. Locators and URLs that name it follow.
 func (a *Account) CreateOrUpdateFilter(ctx context.Context, asset string, f ams.ManifestFilter) (_ *ams.ManifestFilter, created bool, err error) {
+	return a.putFilter(ctx, asset, f, true)
+}
+
+// CreateFilter is CreateOrUpdateFilter of one that must not exist.
+func (a *Account) CreateFilter(ctx context.Context, asset string, f ams.ManifestFilter) (*ams.ManifestFilter, error) {
+	made, _, err := a.putFilter(ctx, asset, f, false)
+	return made, err
+}
+
+func (a *Account) putFilter(ctx context.Context, asset string, f ams.ManifestFilter, replace bool) (_ *ams.ManifestFilter, created bool, err error) {
 	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
 		if f.Asset, err = a.owner(tx, asset); err != nil {
 			return err
@@ -21,6 +31,9 @@ func (a *Account) CreateOrUpdateFilter(ctx context.Context, asset string, f ams.
 		now, by := a.s.now(), caller(ctx)
 		f.Account, f.Created, f.CreatedBy, f.LastModified, f.LastModifiedBy = a.ID, now, by, now, by
 		old, err := tx.ManifestFilter(a.ID, f.Asset, f.Name)
+		if err == nil && !replace {
+			return ams.Errorf(ams.Exists, "A filter named '%s' exists already.", old.Name)
+		}
 		if err == nil {
 			f.Name, f.Created, f.CreatedBy = old.Name, old.Created, old.CreatedBy
 			if err := f.Validate(); err != nil {

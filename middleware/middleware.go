@@ -39,6 +39,11 @@ type Config struct {
 	// not, for uploads take what they take. NewServer uses it.
 	ReadTimeout time.Duration
 
+	// Patience bounds the time in which a client takes one piece of an answer,
+	// as the handler writes them; 0 does not. Who asks for much and reads
+	// nothing would make the server hold all of it.
+	Patience time.Duration
+
 	// Quiet tells which requests leave no line in the access log; nil: none.
 	Quiet func(*http.Request) bool
 
@@ -60,8 +65,8 @@ func Wrap(h http.Handler, c Config) http.Handler {
 }
 
 // NewServer returns a server of h in c with limits on what a client can make
-// it hold: headers of 64 KiB, ten seconds to send them. Answers have no time
-// limit, for segments take what they take.
+// it hold: headers of 64 KiB, ten seconds to send them. Answers as a whole have
+// no time limit, for segments take what they take.
 func NewServer(h http.Handler, c Config) *http.Server {
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -105,7 +110,7 @@ func (m *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, m.c.MaxBody)
 	}
 
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, patience: m.c.Patience}
 	done := m.c.Metrics.begin(m.c.Name)
 	defer func() {
 		p := recover()
@@ -126,6 +131,7 @@ func (m *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			// The connection is cut: not what the client was first told.
 			status = 499
 		}
+		rec.extend() // for what is written after the handler
 		took := time.Since(start)
 		done(method, status, rec.bytes, took)
 		if m.c.Quiet == nil || !m.c.Quiet(r) {

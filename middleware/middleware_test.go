@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -384,4 +385,50 @@ func FuzzRedactURL(f *testing.F) {
 			t.Fatalf("%d bytes", len(got))
 		}
 	})
+}
+
+// A client that takes nothing of a large answer does not keep it in memory for
+// ever; one that pauses between its requests loses nothing.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/small" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		var err error
+		for piece := make([]byte, 1<<20); err == nil; {
+			_, err = w.Write(piece)
+		}
+		ended <- err
+	})
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = NewServer(h, Config{Name: "t", Log: slog.New(slog.DiscardHandler), Patience: 2 * time.Second})
+	srv.Start()
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ask := func(path string) {
+		t.Helper()
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := bufio.NewReader(conn)
+	for pause := range 2 {
+		time.Sleep(time.Duration(pause) * 2100 * time.Millisecond) // longer than the patience with one piece
+		ask("/small")
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != http.StatusNoContent {
+			t.Fatal(resp, err)
+		}
+	}
+	ask("/large")
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
 }

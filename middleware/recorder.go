@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 )
 
 // recorder remembers status and size of an answer. It passes ReadFrom down as
@@ -15,6 +16,15 @@ type recorder struct {
 	status   int
 	bytes    int64 // of the body
 	hijacked bool
+	patience time.Duration // Config.Patience
+}
+
+// extend gives the client the time of one piece.
+func (w *recorder) extend() {
+	if w.patience > 0 && !w.hijacked {
+		// A writer without deadlines, as in tests, needs none.
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.patience))
+	}
 }
 
 func (w *recorder) WriteHeader(status int) {
@@ -22,11 +32,13 @@ func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.status = status
 	}
+	w.extend()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *recorder) Write(p []byte) (int, error) {
 	w.begin()
+	w.extend()
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
@@ -35,6 +47,9 @@ func (w *recorder) Write(p []byte) (int, error) {
 // ReadFrom implements io.ReaderFrom, which io.Copy looks for.
 func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 	w.begin()
+	if w.patience > 0 {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
 	n, err := io.Copy(w.ResponseWriter, r)
 	w.bytes += n
 	return n, err
@@ -42,6 +57,7 @@ func (w *recorder) ReadFrom(r io.Reader) (int64, error) {
 
 func (w *recorder) Flush() {
 	w.begin()
+	w.extend()
 	// A writer that cannot flush sends what it has in its own time.
 	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }

@@ -2,7 +2,6 @@ package restv2
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -105,15 +104,6 @@ func (streamingEndpoints) Query(ctx context.Context, q *odata.Query) (*odata.Pag
 
 func (streamingEndpoints) Create(ctx context.Context, in *odata.Insert) (*odata.Result, error) {
 	name, _ := in.Values["Name"].(string)
-	all, err := endpoints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range all {
-		if strings.EqualFold(e.Name, name) { // account would take it as an update
-			return nil, odata.Errorf(http.StatusConflict, "A streaming endpoint named '%s' exists already.", name)
-		}
-	}
 	e := ams.StreamingEndpoint{Name: name}
 	if units, ok := in.Values["ScaleUnits"].(int64); ok {
 		e.ScaleUnits = int(units)
@@ -121,7 +111,7 @@ func (streamingEndpoints) Create(ctx context.Context, in *odata.Insert) (*odata.
 	if err := applyEndpoint(&e, in.Values); err != nil {
 		return nil, err
 	}
-	made, op, _, err := of(ctx).CreateEndpoint(ctx, e, false)
+	made, op, err := of(ctx).NewEndpoint(ctx, e)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package restv2
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -49,17 +48,10 @@ func (filters) Create(ctx context.Context, in *odata.Insert) (*odata.Result, err
 
 // createFilter makes a filter of the asset, or of the account.
 func createFilter(ctx context.Context, asset string, in *odata.Insert) (*ams.ManifestFilter, error) {
-	name, _ := in.Values["Name"].(string)
-	switch _, err := of(ctx).Filter(ctx, asset, name); {
-	case err == nil: // account would take it as an update
-		return nil, odata.Errorf(http.StatusConflict, "A filter named '%s' exists already.", name)
-	case ams.CodeOf(err) != ams.NotFound:
-		return nil, err
-	}
-	f := ams.ManifestFilter{Name: name}
+	f := ams.ManifestFilter{}
+	f.Name, _ = in.Values["Name"].(string)
 	applyFilter(&f, in.Values)
-	made, _, err := of(ctx).CreateOrUpdateFilter(ctx, asset, f)
-	return made, err
+	return of(ctx).CreateFilter(ctx, asset, f)
 }
 
 func (filters) Update(ctx context.Context, key string, change odata.Entity) (*odata.Result, error) {

@@ -75,20 +75,25 @@ func openWorld(t *testing.T) *world {
 	if err := accounts.EnsureFirst(ctx, account.First{SubscriptionID: "s", ResourceGroup: "g", Account: "openams", Location: "local", StorageAccount: "store"}); err != nil {
 		t.Fatal(err)
 	}
-	face, err := restv2.New(restv2.Config{Tokens: tokens{}, Path: "/api/", Log: slog.New(slog.DiscardHandler),
-		Account: func(r *http.Request) (*account.Account, error) {
-			return accounts.Account(r.Context(), "s", "g", "openams")
-		}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(middleware.Wrap(face, middleware.Config{Name: "media", Log: slog.New(slog.DiscardHandler)}))
-	t.Cleanup(s.Close)
+	s := serve(t, accounts, "openams")
 	acc, err := accounts.Account(ctx, "s", "g", "openams")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &world{s, acc, accounts, blobs, db}
+}
+
+// serve is the v2 API of an account.
+func serve(t *testing.T, accounts *account.Server, name string) *httptest.Server {
+	t.Helper()
+	face, err := restv2.New(restv2.Config{Tokens: tokens{}, Path: "/api/", Log: slog.New(slog.DiscardHandler),
+		Account: func(r *http.Request) (*account.Account, error) { return accounts.Account(r.Context(), "s", "g", name) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(middleware.Wrap(face, middleware.Config{Name: "media", Log: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(s.Close)
+	return s
 }
 
 // ask sends a request in JSON light and returns the status, the headers and

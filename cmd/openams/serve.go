@@ -311,7 +311,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		return r.URL.Path == "/livez" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics"
 	}
 	server := func(name string, h http.Handler) *http.Server {
-		return middleware.NewServer(h, middleware.Config{Name: name, Log: log, Metrics: metrics, Quiet: quiet, ReadTimeout: readTimeout[name]})
+		return middleware.NewServer(h, middleware.Config{Name: name, Log: log, Metrics: metrics, Quiet: quiet, ReadTimeout: readTimeout[name], Patience: patience[name]})
 	}
 	servers := map[net.Listener]*http.Server{
 		ports.https:     server("management", management),
@@ -376,6 +376,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 // readTimeout bounds how long a request may take to arrive, by listener. Blob
 // uploads take what they take; the blob face watches their progress itself.
 var readTimeout = map[string]time.Duration{"management": time.Minute, "origin": time.Minute}
+
+// patience bounds how long a client may take for a piece of an answer that lies
+// in memory. Those of blobs and of the streaming endpoint lie on disk.
+var patience = map[string]time.Duration{"management": 2 * time.Minute}
 
 // observe counts what the streaming endpoint serves, by kind and format.
 func observe(reg prometheus.Registerer) func(origin.Observation) {
