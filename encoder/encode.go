@@ -429,9 +429,15 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source,
 	if stall, ok := errors.AsType[*ffmpeg.StallError](err); ok {
 		return jobErrorf(ams.ServiceTransientError, "ffmpeg made no progress for %v while it encoded %q, and was stopped.", stall.After, src.Name)
 	}
+	if e, ok := errors.AsType[*ffmpeg.LimitError](err); ok {
+		return errors.Join(jobErrorf(ams.ServiceError, "Encoding %q took longer than a task may: it was stopped after %v.", src.Name, e.After), err)
+	}
 	fail, ok := errors.AsType[*ffmpeg.Error](err)
 	if !ok {
 		return serviceError(err)
+	}
+	if fail.OutOfMemory() {
+		return errors.Join(jobErrorf(ams.ServiceError, "ffmpeg had no memory left while it encoded %q; it may use %d MiB.", src.Name, tools.Limits.Memory>>20), err)
 	}
 	if fail.Exit < 0 {
 		return jobErrorf(ams.ServiceTransientError, "ffmpeg was killed while it encoded %q.", src.Name)

@@ -221,11 +221,11 @@ func (w *Worker) openBlob(ctx context.Context, in *ams.Asset, name, path string,
 	f.Secret = r.Decrypts()
 	if p, ok := r.LocalPath(); ok {
 		f.Path = p
-		w.notes.name(p, name)
+		w.reads(p, name)
 		return f, nil
 	}
 	f.Path = path
-	w.notes.name(path, name)
+	w.reads(path, name)
 	if err := copyFile(f.Path, io.NewSectionReader(r, 0, r.Size())); err != nil {
 		return f, fmt.Errorf("copy %q of the asset %q: %w", name, in.Name, err)
 	}
@@ -286,7 +286,7 @@ func (w *Worker) download(ctx context.Context, in ams.JobInput, dir string, r *r
 		f := Source{Name: name, URI: plain}
 		if wanted(name, r.overlays != nil) {
 			f.Path = filepath.Join(dir, fmt.Sprint(i))
-			w.notes.name(f.Path, name)
+			w.reads(f.Path, name)
 			if err := w.downloadOne(ctx, raw, plain, f.Path); err != nil {
 				return err
 			}

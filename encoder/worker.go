@@ -167,6 +167,10 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	busy.notes = newNotes(task, w.c.Name, dir)
 	busy.notes.name(w.chunks(task), "chunks")
 	busy.c.Tools.Observe = busy.notes.ran
+	// Whatever takes over a program that reads the input finds nothing but it.
+	busy.c.Tools.Confine = new(ffmpeg.Confinement)
+	busy.c.Tools.Confine.Write(dir)
+	busy.c.Tools.Confine.Write(w.chunks(task))
 	report := func(ctx context.Context) {
 		if err := w.c.Queue.Report(ctx, claim, busy.notes.tell()); err != nil && !errors.Is(err, jobqueue.ErrLost) {
 			log.Warn("keep the report of an attempt", "err", err)
@@ -225,6 +229,13 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 		return
 	}
 	log.Info("task finished", took)
+}
+
+// reads says that the attempt's programs are to read a file, and what its user
+// calls it.
+func (w *Worker) reads(path, name string) {
+	w.c.Tools.Confine.Read(path)
+	w.notes.name(path, name)
 }
 
 // folder is where the files of an attempt at a task lie.

@@ -10,6 +10,11 @@
 //     that names other files is refused as not being media.
 //   - A child runs in a process group of its own. It is killed when the context
 //     ends and, on Linux, when this process dies, however that happens.
-//   - A run in which nothing moves any more is killed after Tools.Stall.
+//   - A run in which nothing moves any more is killed after Tools.Stall, one that
+//     reaches Tools.Limits at once: memory, processor time, time, size of files.
+//   - On Linux, a child cannot gain privileges, and where the machine allows user
+//     namespaces it has none to begin with, and no network. Where the kernel has
+//     Landlock, it can open no files but those of Tools.Confine.
+//   - Of this process's environment a child gets a few harmless variables.
 //   - What a child prints is read to the end but kept only in part.
 package ffmpeg

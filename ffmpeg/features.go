@@ -3,6 +3,8 @@ package ffmpeg
 import (
 	"context"
 	"fmt"
+	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -84,6 +86,8 @@ var oldest = [2]int{5, 1}
 type Build struct {
 	Version  string // as it says itself: 5.1.9-0+deb12u1
 	Features []Feature
+	Apart    bool // runs have namespaces of their own: no privileges, no network
+	Confined bool // runs can be held to the files that they are given
 }
 
 // Missing lists the features that are not there.
@@ -111,6 +115,10 @@ func (t Tools) Check(ctx context.Context) (b *Build, err error) {
 			b = &Build{Version: strings.TrimSpace(version)}
 		}
 	}
+	b.Confined = landlock() > 0
+	probe := exec.CommandContext(ctx, t.FFmpeg, "-version")
+	ownGroup(probe, true)
+	b.Apart = runtime.GOOS == "linux" && probe.Run() == nil
 	have := map[string]bool{}
 	for _, kind := range []string{"encoder", "filter", "muxer", "protocol"} {
 		out, err := t.output(ctx, t.FFmpeg, "-hide_banner", "-"+kind+"s")

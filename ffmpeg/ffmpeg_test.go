@@ -6,11 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -194,10 +197,22 @@ func TestRunError(t *testing.T) {
 // TestContainment: no input makes ffmpeg open what it was not given.
 func TestContainment(t *testing.T) {
 	secret := clip(t, "secret.mp4", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=25:duration=1")
+	var hits atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
+	defer web.Close()
+	playlist := func(uri string) string {
+		return "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n" + uri + "\n#EXT-X-ENDLIST\n"
+	}
 	for name, text := range map[string]string{
-		"concat":   "ffconcat version 1.0\nfile " + secret + "\n",
-		"playlist": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://" + secret + "\n#EXT-X-ENDLIST\n",
-		"sdp":      "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+		"concat of the password file": "ffconcat version 1.0\nfile file:///etc/passwd\n",
+		"concat of a URL":             "ffconcat version 1.0\nfile " + web.URL + "/a.mp4\n",
+		"playlist of a password file": playlist("file:///etc/passwd"),
+		"playlist of a URL":           playlist(web.URL + "/a.ts"),
+		"playlist in a film.mp4":      playlist(web.URL + "/a.ts"),
+		"DASH manifest":               `<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>` + web.URL + `/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>`,
+		"concat":                      "ffconcat version 1.0\nfile " + secret + "\n",
+		"playlist":                    "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://" + secret + "\n#EXT-X-ENDLIST\n",
+		"sdp":                         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
 	} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -211,6 +226,9 @@ func TestContainment(t *testing.T) {
 		if _, err := tools(t).Probe(t.Context(), name); err == nil {
 			t.Errorf("%q was opened", name)
 		}
+	}
+	if n := hits.Load(); n != 0 {
+		t.Errorf("a URL in an input was asked for %d times", n)
 	}
 }
 

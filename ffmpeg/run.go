@@ -60,6 +60,12 @@ func (e *Error) Lacks() string {
 	return ""
 }
 
+// OutOfMemory reports whether the program had no memory left, of the machine's or
+// of its limit.
+func (e *Error) OutOfMemory() bool {
+	return strings.Contains(e.Tail, "Cannot allocate memory") || strings.Contains(e.Tail, "malloc of size")
+}
+
 // plain strips "[h264 @ 0x55…] " from a line of the log, and drops lines that
 // say nothing on their own.
 func plain(line string) string {
@@ -160,34 +166,35 @@ func (t Tools) output(ctx context.Context, program string, args ...string) ([]by
 	return out.Bytes(), err
 }
 
+// A LimitError is a run that was stopped because it took longer than it may.
+type LimitError struct {
+	Program string
+	After   time.Duration
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%s ran for %v, which is all that it may", e.Program, e.After)
+}
+
 // stream runs a program and hands its stdout to read, which may stop early: the
 // rest is discarded.
 func (t Tools) stream(ctx context.Context, program string, args []string, read func(io.Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if t.Limits.Wall > 0 {
+		clock := time.AfterFunc(t.Limits.Wall, func() { cancel(&LimitError{base(program), t.Limits.Wall}) })
+		defer clock.Stop()
+	}
 	stderr := &tail{limit: 8 << 10}
-	cmd.Stderr = stderr
-	cmd.WaitDelay = time.Second // for the pipes, should a grandchild hold them
-	ownGroup(cmd)
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
-	stdout, err := cmd.StdoutPipe()
+	started := time.Now()
+	cmd, stdout, let, err := t.launch(limited, program, args, stderr)
 	if err != nil {
 		return err
 	}
-
-	// The kernel kills the child when the thread that started it ends, so the
-	// thread has to live until the child has been waited for.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	started := time.Now()
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	if t.Nice != 0 && program == t.FFmpeg {
-		lower(cmd.Process, t.Nice)
-	}
+	defer let()
 	readErr := read(stdout)
 	io.Copy(io.Discard, stdout) // a full pipe would stop the program
 	err = cmd.Wait()
@@ -199,6 +206,9 @@ func (t Tools) stream(ctx context.Context, program string, args []string, read f
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if e, ok := context.Cause(limited).(*LimitError); ok && err != nil {
+		return e
+	}
 	if exit, ok := err.(*exec.ExitError); ok {
 		return &Error{Program: base(program), Exit: exit.ExitCode(), Tail: stderr.String()}
 	}
@@ -206,6 +216,74 @@ func (t Tools) stream(ctx context.Context, program string, args []string, read f
 		return fmt.Errorf("%s: %w", base(program), err)
 	}
 	return readErr
+}
+
+// onOwnThread runs f on a thread that ends with it, and is not the process's
+// first one, which stands for the process and cannot end.
+func onOwnThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if !firstThread() {
+			f()
+			return // without unlocking: the thread ends
+		}
+		away := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(away)
+			f()
+		}()
+		<-away
+		runtime.UnlockOSThread()
+	}()
+}
+
+// launch starts a program, in namespaces of its own if that is allowed, on a
+// thread that has lost rights and is never used for anything else. The kernel
+// kills the child when that thread ends, so let is to be called once the child
+// has been waited for, not before.
+func (t Tools) launch(ctx context.Context, program string, args []string, stderr io.Writer) (cmd *exec.Cmd, stdout io.ReadCloser, let func(), err error) {
+	for _, apart := range []bool{true, false} {
+		cmd = exec.CommandContext(ctx, program, args...)
+		cmd.Stderr = stderr
+		cmd.Env = environment()
+		cmd.WaitDelay = time.Second // for the pipes, should a grandchild hold them
+		ownGroup(cmd, apart)
+		cmd.Cancel = func() error { return killGroup(cmd.Process) }
+		if stdout, err = cmd.StdoutPipe(); err != nil {
+			return nil, nil, nil, err
+		}
+		began, done := make(chan error), make(chan struct{})
+		onOwnThread(func() {
+			err := restrict(t.Confine, program)
+			if err == nil {
+				err = cmd.Start()
+			}
+			began <- err
+			<-done
+		})
+		let = sync.OnceFunc(func() { close(done) })
+		if err = <-began; err == nil {
+			break
+		}
+		let()
+		if !apart || !refused(err) {
+			return nil, nil, nil, fmt.Errorf("%s: %w", base(program), err)
+		}
+	}
+	if err := limit(cmd.Process, t.Limits); err != nil {
+		// It may have ended already; else it must not run without.
+		if killGroup(cmd.Process) == nil {
+			io.Copy(io.Discard, stdout)
+			cmd.Wait()
+			let()
+			return nil, nil, nil, fmt.Errorf("%s cannot be limited: %w", base(program), err)
+		}
+	}
+	if t.Nice != 0 && program == t.FFmpeg {
+		lower(cmd.Process, t.Nice)
+	}
+	return cmd, stdout, let, nil
 }
 
 func base(program string) string { return program[strings.LastIndexByte(program, os.PathSeparator)+1:] }

@@ -3,6 +3,7 @@ package ffmpeg
 import (
 	"fmt"
 	"os/exec"
+	"runtime"
 	"time"
 )
 
@@ -17,6 +18,18 @@ type Tools struct {
 	// Observe, which may be nil, is told of every run that has ended, by the
 	// goroutine that started it.
 	Observe func(Ran)
+	// Limits bound every run; Find sets DefaultLimits.
+	Limits Limits
+	// Confine, if it is not nil, names all files that runs may touch, where the
+	// kernel can hold them to it.
+	Confine *Confinement
+}
+
+// DefaultLimits are what no honest encode reaches: three quarters of the machine's
+// memory, a week, files of 1 TiB.
+func DefaultLimits() Limits {
+	const week = 7 * 24 * time.Hour
+	return Limits{Memory: memory() / 4 * 3, CPU: week * time.Duration(runtime.NumCPU()), Wall: week, File: 1 << 40}
 }
 
 // Ran is a run of ffmpeg or ffprobe that has ended.
@@ -37,7 +50,7 @@ const DefaultStall = 5 * time.Minute
 // Find looks for both programs. An empty name stands for "ffmpeg" or "ffprobe"
 // in the search path.
 func Find(ffmpeg, ffprobe string) (Tools, error) {
-	t := Tools{FFmpeg: ffmpeg, FFprobe: ffprobe, Stall: DefaultStall}
+	t := Tools{FFmpeg: ffmpeg, FFprobe: ffprobe, Stall: DefaultStall, Limits: DefaultLimits()}
 	for _, p := range []struct {
 		path *string
 		name string

@@ -41,6 +41,7 @@ type config struct {
 	TLSKey        string   `koanf:"tls-key"`
 	FFmpeg        string   `koanf:"ffmpeg"`
 	FFprobe       string   `koanf:"ffprobe"`
+	FFmpegMemory  int64    `koanf:"ffmpeg-memory"`
 	Workers       int      `koanf:"workers"`
 	Lanes         int      `koanf:"lanes"`
 	EarlyPlay     bool     `koanf:"early-play"`
@@ -112,6 +113,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("tls-key", "", "PEM `FILE` with the key of --tls-cert")
 	f.String("ffmpeg", "ffmpeg", "ffmpeg program")
 	f.String("ffprobe", "ffprobe", "ffprobe program")
+	f.Int64("ffmpeg-memory", 0, "MiB that one ffmpeg may use (0: three quarters of the machine's)")
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
 	f.Int("lanes", 0, "chunks of a long encode made at the same time (0: so that the workers fill the processor; 1: in one piece)")
 	f.Bool("early-play", false, "outputs play while they are encoded, lowest bitrate first (a job's correlationData may say openams.earlyPlay)")

@@ -70,6 +70,19 @@ func examineTools(cmd *cobra.Command, program, probe string) error {
 	if err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
+	for _, c := range []struct {
+		have         bool
+		what, lesser string
+	}{
+		{build.Apart, "ffmpeg runs without privileges and without a network", "this machine allows no user namespaces; ffmpeg opens files and pipes only, as it is told"},
+		{build.Confined, "ffmpeg sees no files but those of its task", "the kernel has no Landlock"},
+	} {
+		if c.have {
+			fmt.Fprintf(out, "  yes  %s\n", c.what)
+		} else {
+			fmt.Fprintf(out, "  no   %s: %s\n", c.what, c.lesser)
+		}
+	}
 	return nil
 }
 

@@ -116,11 +116,14 @@ func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, 
 	if err != nil {
 		return tools, err
 	}
+	if c.FFmpegMemory > 0 {
+		tools.Limits.Memory = c.FFmpegMemory << 20
+	}
 	build, err := tools.Check(ctx)
 	if err != nil {
 		return tools, err
 	}
-	log.Info("ffmpeg found", "path", tools.FFmpeg, "version", build.Version)
+	log.Info("ffmpeg found", "path", tools.FFmpeg, "version", build.Version, "namespaces", build.Apart, "confined", build.Confined)
 	for _, f := range build.Missing() {
 		log.Warn("ffmpeg lacks a feature", "lacks", f.String(), "for", f.For)
 	}
