@@ -16,8 +16,9 @@ const keptJobs = 90 * 24 * time.Hour
 const sweepBatch = 500
 
 // Run deletes the records of jobs that ended longer than KeepJobs ago, now and
-// every hour, until ctx ends. Their assets stay. It also deletes what tasks leave
-// that fail or are canceled, as soon as they are.
+// every hour, until ctx ends. Their assets stay. So it does with the uses of tokens
+// that have ended. It also deletes what tasks leave that fail or are canceled, as
+// soon as they are.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan struct{}, 1)
 	failed <- struct{}{} // before this process began
@@ -36,6 +37,9 @@ func (s *Server) Run(ctx context.Context) error {
 			s.Log.ErrorContext(ctx, "delete records of old jobs", "error", err)
 		} else if n > 0 {
 			s.Log.InfoContext(ctx, "deleted records of old jobs", "jobs", n)
+		}
+		if err := s.sweepTokens(ctx); err != nil && ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "forget tokens that have ended", "error", err)
 		}
 		for again := true; again; {
 			select {
@@ -77,7 +81,7 @@ func (s *Server) SweepOutputs(ctx context.Context) error {
 	}
 }
 
-// Sweep does what Run does, once, and returns how many jobs it deleted.
+// Sweep deletes the records of old jobs as Run does, once, and returns of how many.
 func (s *Server) Sweep(ctx context.Context) (deleted int64, err error) {
 	if s.KeepJobs < 0 {
 		return 0, nil

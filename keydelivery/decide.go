@@ -126,7 +126,7 @@ func (h *Handler) meets(q *request, o *ams.ContentKeyPolicyOption, kid string) e
 	for _, text := range q.tokens {
 		t, err := h.tokens.check(q.Context(), rules, text, kid)
 		if err == nil {
-			if err = h.tokens.use(t, q.used); err == nil {
+			if err = h.tokens.use(q.Context(), t, q.used); err == nil {
 				q.record.Issuer, q.record.Audience, q.record.Claims = rules.Issuer, rules.Audience, t.claims
 				return nil
 			}

@@ -27,6 +27,6 @@
 //   - What cannot be read (a restriction, an access list, a token) allows nothing.
 //   - Each request leaves one record for the audit log; keys and tokens are in
 //     no log.
-//   - Uses of tokens with a limit are counted in this process, and forgotten when
-//     it ends or the token does. A request that fails counts as none.
+//   - Uses of tokens with a limit are counted by all servers of a catalog
+//     together, until the token ends. A request that fails counts as none.
 package keydelivery

@@ -2,6 +2,7 @@ package keydelivery
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,15 @@ type Keys interface {
 	KeyGrants(ctx context.Context, kid string) ([]account.KeyGrant, error)
 }
 
+// Uses counts the uses of tokens that limit them. An account.Server does, for all
+// servers of a catalog.
+type Uses interface {
+	// UseToken counts a use of a token, by the hash of what is signed, which ends
+	// at until. It reports false, and counts nothing, if there were max uses.
+	UseToken(ctx context.Context, token [sha256.Size]byte, max int64, until time.Time) (bool, error)
+	ReturnToken(ctx context.Context, token [sha256.Size]byte) error
+}
+
 // A Fetcher fetches the OpenID Connect documents that policies name. A
 // dial.Client does.
 type Fetcher interface {
@@ -36,6 +46,7 @@ type Fetcher interface {
 type Config struct {
 	Keys  Keys
 	Fetch Fetcher // nil: OpenID Connect discovery is refused
+	Uses  Uses    // nil: tokens that limit their uses are refused
 
 	// Licence servers. Without a URL, requests are refused with an error that
 	// names the setting.
@@ -67,7 +78,7 @@ func New(c Config) *Handler {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	return &Handler{c, newTokens(c.Fetch, c.Now, c.Log)}
+	return &Handler{c, newTokens(c)}
 }
 
 // Mount returns a handler that serves what lies below /keys, and leaves the rest
@@ -133,7 +144,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, q, err)
 	}
 	if q.record.Status >= http.StatusBadRequest {
-		h.tokens.giveBack(q.used)
+		if err := h.tokens.giveBack(r.Context(), q.used); err != nil {
+			h.c.Log.LogAttrs(r.Context(), slog.LevelError, "keydelivery: a use of a token was counted that got nothing",
+				slog.Any("err", err), slog.String("request_id", q.record.RequestID))
+		}
 	}
 	h.audit(r.Context(), q.record)
 }

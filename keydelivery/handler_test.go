@@ -19,8 +19,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +32,7 @@ import (
 
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
+	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/middleware"
 )
 
@@ -69,7 +72,7 @@ func (s *stand) KeyGrants(_ context.Context, kid string) ([]account.KeyGrant, er
 func newStand(t testing.TB, change func(*Config), options ...ams.ContentKeyPolicyOption) *stand {
 	s := &stand{TB: t, now: now, grants: map[string][]account.KeyGrant{kid: {grantOf(kid, value, options...)}}}
 	c := Config{
-		Keys: s, Now: func() time.Time { return s.now }, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
+		Keys: s, Uses: &counted{TB: t}, Now: func() time.Time { return s.now }, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
 		Audit: func(_ context.Context, r Record) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -333,11 +336,66 @@ func TestMaxUses(t *testing.T) {
 		t.Errorf("%s %s", res.Status, got)
 	}
 	s.want(s.ask("GET", "/?kid="+kid, "", "Authorization", "Bearer "+once), 401, "limit")
-	s.now = now.Add(time.Hour)
-	s.h.tokens.forget(s.now)
-	if n := len(s.h.tokens.uses); n != 0 {
-		t.Errorf("%d counts of dead tokens", n)
+	// A server that counts nothing does not let them pass.
+	s = newStand(t, func(c *Config) { c.Uses = nil }, option(ams.ClearKeyConfiguration, rulesOf(symmetric(secret))))
+	s.want(s.ask("GET", "/?kid="+kid, "", "Authorization", "Bearer "+hs(t, maxUsesClaim, 1)), 403, "does not count")
+	s.want(s.ask("GET", "/?kid="+kid, "", "Authorization", "Bearer "+hs(t)), 200, string(value))
+}
+
+// TestUsesAreShared asks two servers of one catalog at the same time.
+func TestUsesAreShared(t *testing.T) {
+	dir := t.TempDir()
+	at := func(c *Config) { c.Uses = counter(t, dir) }
+	rules := option(ams.ClearKeyConfiguration, rulesOf(symmetric(secret)))
+	stands := []*stand{newStand(t, at, rules), newStand(t, at, rules)}
+	bearer := "Bearer " + hs(t, maxUsesClaim, 5)
+	var got atomic.Int64
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			switch res := stands[i%2].ask("GET", "/?kid="+kid, "", "Authorization", bearer); res.StatusCode {
+			case http.StatusOK:
+				got.Add(1)
+			case http.StatusUnauthorized:
+			default:
+				t.Errorf("%s", res.Status)
+			}
+		})
 	}
+	all.Wait()
+	if n := got.Load(); n != 5 {
+		t.Errorf("a token for 5 uses gave %d keys", n)
+	}
+	// One that starts later knows of them.
+	late := newStand(t, at, rules)
+	late.want(late.ask("GET", "/?kid="+kid, "", "Authorization", bearer), 401, "limit")
+}
+
+// counter counts in the catalog of a folder.
+func counter(t testing.TB, dir string) Uses {
+	t.Helper()
+	db, err := catalog.Open(context.Background(), catalog.Config{Path: filepath.Join(dir, "openams.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return account.New(account.Config{Catalog: db})
+}
+
+// counted is counter of a folder that is made when something is to be counted.
+type counted struct {
+	testing.TB
+	once sync.Once
+	uses Uses
+}
+
+func (c *counted) UseToken(ctx context.Context, token [sha256.Size]byte, max int64, until time.Time) (bool, error) {
+	c.once.Do(func() { c.uses = counter(c, c.TempDir()) })
+	return c.uses.UseToken(ctx, token, max, until)
+}
+
+func (c *counted) ReturnToken(ctx context.Context, token [sha256.Size]byte) error {
+	return c.uses.ReturnToken(ctx, token)
 }
 
 func swt(key []byte, pairs ...string) string {

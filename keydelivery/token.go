@@ -1,7 +1,6 @@
 package keydelivery
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -11,14 +10,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -38,8 +35,8 @@ const (
 	maxUsesClaim = "urn:microsoft:azure:mediaservices:maxuses"
 	// maxUsesLife is how long a token with that claim may live (documented).
 	maxUsesLife = time.Hour
-	// maxCounted bounds the tokens whose uses are counted.
-	maxCounted = 100_000
+	// giveBackTime bounds the taking back of uses.
+	giveBackTime = 5 * time.Second
 )
 
 // tokensOf returns the tokens that a request may mean, in every form in which
@@ -98,24 +95,17 @@ type token struct {
 	id      usedToken // of what is signed
 }
 
-type usedToken [sha256.Size]byte
+type usedToken = [sha256.Size]byte
 
 // tokens checks tokens and counts their uses.
 type tokens struct {
 	now       func() time.Time
 	discovery *discovery
-
-	mu   sync.Mutex
-	uses map[usedToken]*uses
+	uses      Uses
 }
 
-type uses struct {
-	n       int64
-	expires time.Time
-}
-
-func newTokens(fetch Fetcher, now func() time.Time, log *slog.Logger) *tokens {
-	return &tokens{now: now, discovery: newDiscovery(fetch, now, log), uses: map[usedToken]*uses{}}
+func newTokens(c Config) *tokens {
+	return &tokens{now: c.Now, discovery: newDiscovery(c.Fetch, c.Now, c.Log), uses: c.Uses}
 }
 
 // check proves a token against the rules, for the key with the id kid.
@@ -318,7 +308,7 @@ func texts(v any) []string {
 
 // use counts a use of a token that limits them. A request counts once, however
 // many keys it asks for.
-func (t *tokens) use(tok *token, request map[usedToken]bool) error {
+func (t *tokens) use(ctx context.Context, tok *token, request map[usedToken]bool) error {
 	value, limited := tok.claims[maxUsesClaim]
 	if !limited || request[tok.id] {
 		return nil
@@ -331,49 +321,31 @@ func (t *tokens) use(tok *token, request map[usedToken]bool) error {
 	if err != nil || n < 1 {
 		return unauthorized("The limit of uses of the token is not a positive number.")
 	}
-	now := t.now()
-	if tok.expires.After(now.Add(maxUsesLife)) {
+	if tok.expires.After(t.now().Add(maxUsesLife)) {
 		return unauthorized("A token with a limit of uses may not live longer than %s.", maxUsesLife)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	u := t.uses[tok.id]
-	if u == nil {
-		if len(t.uses) >= maxCounted {
-			t.forget(now)
-		}
-		if len(t.uses) >= maxCounted {
-			return refuse(http.StatusServiceUnavailable, "Too many tokens with a limit of uses are in use.")
-		}
-		u = &uses{expires: tok.expires.Add(skew)}
-		t.uses[tok.id] = u
+	if t.uses == nil {
+		return refuse(http.StatusForbidden, "This server does not count the uses of tokens, as this one needs.")
 	}
-	if u.n >= n {
-		return unauthorized("The token was used %d times, which is its limit.", u.n)
+	ok, err := t.uses.UseToken(ctx, tok.id, n, tok.expires.Add(skew))
+	if err != nil {
+		return fmt.Errorf("count the use of a token: %w", err)
 	}
-	u.n++
+	if !ok {
+		return unauthorized("The token was used %d times, which is its limit.", n)
+	}
 	request[tok.id] = true
 	return nil
 }
 
-// giveBack takes back the uses that a request counted and got nothing for.
-func (t *tokens) giveBack(request map[usedToken]bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// giveBack takes back the uses that a request counted and got nothing for, also
+// when its client has gone.
+func (t *tokens) giveBack(ctx context.Context, request map[usedToken]bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTime)
+	defer cancel()
+	var errs []error
 	for id := range request {
-		if u := t.uses[id]; u != nil {
-			if u.n--; u.n <= 0 {
-				delete(t.uses, id)
-			}
-		}
+		errs = append(errs, t.uses.ReturnToken(ctx, id))
 	}
-}
-
-// forget drops the counts of tokens that ended.
-func (t *tokens) forget(now time.Time) {
-	for id, u := range t.uses {
-		if cmp.Compare(u.expires.Unix(), now.Unix()) < 0 {
-			delete(t.uses, id)
-		}
-	}
+	return errors.Join(errs...)
 }

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) *catalog.DB
 		{"EndedJobs", testEndedJobs},
 		{"Ingest", testIngest},
 		{"Reports", testReports},
+		{"TokenUses", testTokenUses},
 	})
 }
 

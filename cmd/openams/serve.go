@@ -301,6 +301,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	defer streaming.Close()
 	keys := keydelivery.New(keydelivery.Config{
 		Keys:      accounts,
+		Uses:      accounts,
 		Fetch:     dial.New(discoveryDial(outgoing)),
 		PlayReady: keydelivery.LicenceServer{URL: c.PlayReadyURL, Header: c.PlayReadyHeaders},
 		Widevine:  keydelivery.LicenceServer{URL: c.WidevineURL, Header: c.WidevineHeaders},
