@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -471,6 +474,83 @@ func TestLeavingIsNoError(t *testing.T) {
 	if got := log.take(); !strings.Contains(got, "level=ERROR") || broken.status != 500 {
 		t.Errorf("a broken disk gives %d and logs %q", broken.status, got)
 	}
+}
+
+// A client that takes nothing is cut off, and gives back what it held; one that
+// is slow is not.
+func TestStalledClients(t *testing.T) {
+	seen := make(chan Observation, 10)
+	s := newStage(t, func(c *Config) {
+		c.Patience = 50 * time.Millisecond
+		c.Observe = func(o Observation) { seen <- o }
+	})
+	s.put("large.mp4", make([]byte, 64<<20))
+	path := filepath.Join(t.TempDir(), "thick.mp4")
+	args := "-v error -f lavfi -i testsrc2=s=426x240:r=25:d=6 -vf noise=alls=100:allf=t+u -c:v libx264 -preset ultrafast -tune zerolatency -qp 4 -g 50 -pix_fmt yuv420p"
+	if out, err := exec.Command("ffmpeg", append(strings.Fields(args), path)...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v: %s", err, out)
+	}
+	thick, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put("thick.mp4", thick)
+	s.put("large.ism", []byte(`<smil><body><switch><video src="thick.mp4" systemBitrate="600000"/></switch></body></smil>`))
+	const ts = "large.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-aapl)"
+	s.get(ts)
+	if o := <-seen; o.Bytes < 8<<20 {
+		t.Fatalf("a segment of %d bytes fits into the buffers of a connection", o.Bytes)
+	}
+	for _, path := range []string{"large.mp4", ts} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.(*net.TCPConn).SetReadBuffer(4096)
+		fmt.Fprintf(c, "GET /%s/%s HTTP/1.1\r\nHost: x\r\n\r\n", s.locator, path)
+		if o := <-seen; o.Status != 200 || o.Bytes > 60<<20 {
+			t.Errorf("%s: %+v", path, o)
+		}
+	}
+	if !s.handler.memory.TryAcquire(512 << 20) {
+		t.Error("the memory of a segment that nobody took is lost")
+	}
+	s.handler.memory.Release(512 << 20)
+	// A connection that waits longer than that between requests is no such client.
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for _, path := range []string{"large.mp4", "film.ism/manifest", "film_360.mp4"} {
+		fmt.Fprintf(c, "GET /%s/%s HTTP/1.1\r\nHost: x\r\n\r\n", s.locator, path)
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		slow := &slowly{r: res.Body}
+		if n, err := io.Copy(io.Discard, slow); err != nil || n != res.ContentLength {
+			t.Errorf("%s: %d bytes of %d, %v", path, n, res.ContentLength, err)
+		}
+		time.Sleep(60 * time.Millisecond)
+	}
+}
+
+// slowly reads with a pause after every few mebibytes.
+type slowly struct {
+	r io.Reader
+	n int
+}
+
+func (s *slowly) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if s.n += n; s.n > 4<<20 {
+		s.n = 0
+		time.Sleep(10 * time.Millisecond)
+	}
+	return n, err
 }
 
 // told fails unless log is one line of no importance.

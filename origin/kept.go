@@ -57,7 +57,7 @@ func (s *seal) keeps(seg *packager.Segment) bool {
 func (h *Handler) keep(ctx context.Context, key keptKey, etag string, p *presentation, s *packager.Segment) (*kept, error) {
 	return h.kept.get(key, func() (*kept, int64, error) {
 		// The segment is for all who wait, not only for the first.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), busyTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.busy)
 		defer cancel()
 		memory, err := check(s, p)
 		if err != nil {

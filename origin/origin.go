@@ -62,6 +62,10 @@ type Config struct {
 	KeepMemory  int64  // bytes of segments that are kept once made: small ones, and whole-segment encryption; 0: 256 MiB
 	OpenFiles   int    // files that stay open between requests; 0: 256
 
+	// Patience is how long a client may take for a mebibyte of a segment or file
+	// until its connection is cut. 0: a minute.
+	Patience time.Duration
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default()
 }
@@ -86,6 +90,7 @@ type Handler struct {
 	kept      *cache[keptKey, *kept]
 	files     *openFiles
 	memory    *semaphore.Weighted
+	busy      time.Duration // how long a client waits for memory
 }
 
 // idleFile is how long a file stays open after its last use. Players fetch a
@@ -99,6 +104,9 @@ func New(c Config) *Handler {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Patience == 0 {
+		c.Patience = time.Minute
 	}
 	files := newOpenFiles(c.Blobs, or(c.OpenFiles, 256), idleFile)
 	return &Handler{
@@ -119,6 +127,7 @@ func New(c Config) *Handler {
 		kept:    newCache[keptKey, *kept](or(c.KeepMemory, 256<<20)),
 		files:   files,
 		memory:  semaphore.NewWeighted(max(or(c.MakeMemory, 512<<20), 2*maxMade)),
+		busy:    busyTime,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
@@ -80,7 +81,7 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key k
 				return k.write(w, off, n)
 			}
 			// Slow clients hold what was made for them until they have it.
-			ctx, cancel := context.WithTimeout(r.Context(), busyTime)
+			ctx, cancel := context.WithTimeout(r.Context(), h.busy)
 			defer cancel()
 			if h.memory.Acquire(ctx, memory) != nil {
 				return errorf(ServerBusy, "the server makes too many segments at the same time")
@@ -345,29 +346,60 @@ func sendRange(a *answer, r *http.Request, c body) error {
 		a.WriteHeader(code)
 		return nil
 	}
-	return c.write(&late{answer: a, code: code}, off, n)
+	l := &late{answer: a, code: code, patience: a.patience, conn: http.NewResponseController(a.ResponseWriter)}
+	defer l.conn.SetWriteDeadline(time.Time{}) // what comes next on the connection has its own time
+	return c.write(l, off, n)
 }
 
 var acceptRanges = []string{"bytes"}
 
-// late writes the header with the first byte.
+// late writes the header with the first byte, and gives up on a client that
+// takes nothing: it would hold the memory of what was made for it, and files.
 type late struct {
 	*answer
-	code int
+	code     int
+	patience time.Duration // for each piece begun, 0: endless
+	conn     *http.ResponseController
 }
 
-func (l *late) begin() {
+const (
+	// pieceSize is how much a client has to take in the time of its patience.
+	pieceSize = 1 << 20
+	// maxPiece is how much is sent at once: as much as one call of sendfile.
+	maxPiece = 4 << 20
+)
+
+// expect begins the answer, and the time in which n bytes have to be gone.
+func (l *late) expect(n int64) {
 	if l.status == 0 {
 		l.answer.WriteHeader(l.code)
+	}
+	if l.patience > 0 {
+		// A writer without deadlines is one of a test.
+		_ = l.conn.SetWriteDeadline(time.Now().Add(l.patience * time.Duration(1+n/pieceSize)))
 	}
 }
 
 func (l *late) Write(p []byte) (int, error) {
-	l.begin()
+	l.expect(int64(len(p)))
 	return l.answer.Write(p)
 }
 
-func (l *late) ReadFrom(r io.Reader) (int64, error) {
-	l.begin()
-	return l.answer.ReadFrom(r)
+func (l *late) ReadFrom(r io.Reader) (sent int64, err error) {
+	whole, ok := r.(*io.LimitedReader)
+	if !ok {
+		whole = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	for whole.N > 0 {
+		part := &io.LimitedReader{R: whole.R, N: min(whole.N, maxPiece)}
+		want := part.N
+		l.expect(want)
+		n, err := l.answer.ReadFrom(part)
+		sent += n
+		whole.N -= n
+		if err != nil || n < want {
+			return sent, err
+		}
+	}
+	return sent, nil
 }

@@ -3,6 +3,7 @@ package origin
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/middleware"
@@ -20,7 +22,7 @@ import (
 
 // ServeHTTP answers a player.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a := &answer{ResponseWriter: w, r: r}
+	a := &answer{ResponseWriter: w, r: r, patience: h.c.Patience}
 	allowOrigins(w.Header(), r)
 	var q *Request
 	if h.c.Observe != nil {
@@ -105,6 +107,7 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 	if err != nil {
 		return err
 	}
+	respell(q, show.Presentation)
 	key := keyOf(show, q, seal)
 	if q.Kind == Media {
 		prefetch(a, r, show.Presentation, q)
@@ -129,6 +132,21 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 		h.titles.drop(show)
 	}
 	return err
+}
+
+// respell names the tracks of q as p does, so that what is kept of an answer is
+// found under every spelling. What p does not have is found to be missing later.
+func respell(q *Request, p *packager.Presentation) {
+	for _, name := range []*string{&q.Track, &q.AudioTrack} {
+		if t, err := p.Track(*name); err == nil {
+			*name = t.Name
+		}
+	}
+	if q.Kind != Manifest && !q.Direct {
+		if r, err := p.Rendition(q.Track, q.Bitrate); err == nil {
+			q.Bitrate = r.Bitrate
+		}
+	}
 }
 
 // plan makes the segment that q asks for.
@@ -171,14 +189,17 @@ func write(all *presentation, q *Request, v *view, f *packager.Format, o package
 	if err != nil {
 		return nil, err
 	}
-	r := t.Renditions[len(t.Renditions)-1]
-	if p.FirstQuality != 0 {
-		r = t.First(p.FirstQuality)
-	}
-	if q.Bitrate != 0 {
-		if r, err = p.Rendition(q.Track, q.Bitrate); err != nil {
-			return nil, err
+	if q.Direct {
+		r := t.Renditions[len(t.Renditions)-1]
+		if p.FirstQuality != 0 {
+			r = t.First(p.FirstQuality)
 		}
+		o.Base = fmt.Sprintf("QualityLevels(%d)/", r.Bitrate)
+		return f.Playlist(p, r, o)
+	}
+	r, err := p.Rendition(q.Track, q.Bitrate)
+	if err != nil {
+		return nil, err
 	}
 	return f.Playlist(p, r, o)
 }
@@ -189,6 +210,7 @@ type answer struct {
 	http.ResponseWriter
 	r        *http.Request
 	endpoint *endpoint // whose answer it is; nil while that is not known
+	patience time.Duration
 	status   int
 	bytes    int64
 	code     packager.Code

@@ -91,7 +91,8 @@ type Request struct {
 
 	Format     Format
 	Encryption Encryption
-	Bitrate    int64  // Playlist, Init, Media: of QualityLevels; 0 in a Playlist: the best
+	Direct     bool   // Playlist: asked for without QualityLevels, which means the best
+	Bitrate    int64  // Playlist, Init, Media: of QualityLevels
 	Track      string // Playlist, Init, Media: stream name
 	Time       int64  // Media: start of the segment in ticks of the stream's timescale
 
@@ -178,7 +179,7 @@ func (q *Request) parseManifest(s string) error {
 	// Observed: manifest(video,format=m3u8-aapl-v3,audiotrack=audio) without
 	// QualityLevels: the media playlist of the best bitrate.
 	if len(args) > 0 && args[0].bare {
-		q.Kind, q.Track = Playlist, args[0].key
+		q.Kind, q.Track, q.Direct = Playlist, args[0].key, true
 		args = args[1:]
 	}
 	if err := q.parseKeys(args); err != nil {
@@ -439,7 +440,7 @@ func (q *Request) Path() string {
 
 // appendBelow appends the canonical spelling of what follows {name}.ism/.
 func (q *Request) appendBelow(b []byte) []byte {
-	if q.Kind != Manifest {
+	if q.Kind != Manifest && !q.Direct {
 		b = append(b, "QualityLevels("...)
 		b = strconv.AppendInt(b, q.Bitrate, 10)
 		b = append(b, ")/"...)
@@ -450,7 +451,7 @@ func (q *Request) appendBelow(b []byte) []byte {
 		b = append(b, "manifest("...)
 		sep = 0
 	case Playlist:
-		b = append(b, "Manifest("...)
+		b = append(b, "Manifest("...) // in any case
 		b = append(b, q.Track...)
 	default:
 		b = append(b, "Fragments("...)

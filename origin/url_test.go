@@ -45,7 +45,7 @@ func TestParsePath(t *testing.T) {
 		}), ""},
 		{"film.ism/manifest(format=m3u8-cmaf,filtername=x,foo=bar)", with(func(q *Request) { q.Kind, q.Format = Manifest, HLSCMAF }), ""},
 		{"film.ism/manifest(video,format=m3u8-aapl-v3,audiotrack=audio).m3u8", with(func(q *Request) {
-			q.Kind, q.Track, q.Format, q.AudioTrack = Playlist, "video", HLSv3, "audio"
+			q.Kind, q.Track, q.Direct, q.Format, q.AudioTrack = Playlist, "video", true, HLSv3, "audio"
 		}), ""},
 		{"film.ism/QualityLevels(2761648)/Manifest(video,format=m3u8-cmaf,type=keyframes,encryption=cbcs-aapl)", with(func(q *Request) {
 			q.Kind, q.Bitrate, q.Track, q.Format, q.KeyFrames, q.Encryption = Playlist, 2761648, "video", HLSCMAF, true, CBCS

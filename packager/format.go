@@ -47,6 +47,7 @@ type Options struct {
 	NoAudioOnly bool   // audio-only=false: leave the audio-only variants out of HLS
 	Keyframes   bool   // type=keyframes: the I-frame playlist; Playlist only
 	Filters     string // value of the URL key filter, escaped, which playlists repeat and segments do not; "" for none
+	Base        string // put before the URIs of segments: where they lie from the playlist
 	Query       string // appended to child URIs after a "?" where not empty; the caller's to escape
 
 	// PlaylistQuery is appended like Query, but to the URIs of playlists alone:

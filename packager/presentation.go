@@ -134,7 +134,8 @@ func (p *Presentation) Rendition(track string, bitrate int64) (*Rendition, error
 		return nil, err
 	}
 	for _, r := range t.Renditions {
-		if r.Bitrate == bitrate {
+		// AMS gave text the bitrate 0, where nobody said another.
+		if r.Bitrate == bitrate || t.Kind == mp4.Text && bitrate == 0 {
 			return r, nil
 		}
 	}

@@ -64,7 +64,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	}
 	fmt.Fprintf(&b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-TARGETDURATION:%d\n", sequence, targetDuration(list, o.Keyframes))
 	if !f.ts && r.Text == nil {
-		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"Fragments(%s=i,format=%s%s)%s\"\n", r.Track.Name, f.name, o.Encryption(), queries(o.Query))
+		fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"%sFragments(%s=i,format=%s%s)%s\"\n", o.Base, r.Track.Name, f.name, o.Encryption(), queries(o.Query))
 	}
 	if f.ts || p.Start > 0 {
 		// In a cut presentation it tells players which part of the audio goes
@@ -74,7 +74,7 @@ func (f flavour) playlist(p *packager.Presentation, r *packager.Rendition, o pac
 	}
 	b.WriteString(keys)
 	for _, s := range list {
-		uri := fmt.Sprintf("Fragments(%s=%d,format=%s%s%s)%s", r.Track.Name, s.start, f.name, o.Encryption(), f.audioKey(r), queries(o.Query))
+		uri := fmt.Sprintf("%sFragments(%s=%d,format=%s%s%s)%s", o.Base, r.Track.Name, s.start, f.name, o.Encryption(), f.audioKey(r), queries(o.Query))
 		if !o.Keyframes {
 			fmt.Fprintf(&b, "#EXTINF:%.6f,no-desc\n%s\n", seconds(s.length), uri)
 			continue
