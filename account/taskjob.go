@@ -14,6 +14,7 @@ import (
 
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/identity"
 )
 
 // Limits of jobs that name their tasks themselves (documented, but for
@@ -314,7 +315,25 @@ func (a *Account) taskPreset(ctx context.Context, s ams.TaskSpec, inputs, output
 	if a.s.TaskPreset == nil {
 		return ams.Preset{}, ams.Errorf(ams.Unsupported, "this server runs no tasks.")
 	}
-	return a.s.TaskPreset(p.Name, configuration, inputs, outputs)
+	preset, err := a.s.TaskPreset(p.Name, configuration, inputs, outputs)
+	if err != nil && s.Has(ams.ProtectedConfiguration) && !a.seesKeys(ctx) {
+		return ams.Preset{}, undecrypted(s)
+	}
+	return preset, err
+}
+
+// seesKeys reports whether the caller may read the configuration keys of the
+// account.
+func (a *Account) seesKeys(ctx context.Context) bool {
+	p := identity.FromContext(ctx)
+	return p != nil && p.May("Microsoft.Media/mediaservices/assets/getEncryptionKey/action", a.resourceID(""))
+}
+
+// undecrypted refuses an encrypted configuration. What is wrong with it, once it
+// is decrypted, is for who may see the key: from the difference others could read
+// what is encrypted by it, byte for byte.
+func undecrypted(s ams.TaskSpec) error {
+	return ams.Invalidf("Configuration", "its configuration cannot be decrypted with the content key '%s', or says nothing that its processor can do.", s.KeyID)
 }
 
 // configuration is the configuration of a task in the clear. One that is
@@ -339,7 +358,7 @@ func (a *Account) configuration(ctx context.Context, s ams.TaskSpec) (string, er
 	if err != nil || len(iv) != aes.BlockSize {
 		return "", ams.Invalidf("InitializationVector", "its InitializationVector is not 16 bytes in base64.")
 	}
-	wrong := ams.Invalidf("Configuration", "its configuration cannot be decrypted with the content key '%s'.", s.KeyID)
+	wrong := undecrypted(s)
 	text, err := base64.StdEncoding.DecodeString(s.Configuration)
 	if err != nil || len(text) == 0 || len(text)%aes.BlockSize != 0 {
 		return "", wrong

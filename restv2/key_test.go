@@ -255,6 +255,18 @@ func TestProtectedConfiguration(t *testing.T) {
 			t.Errorf("%s: %v, want %q", tt.name, v, tt.says)
 		}
 	}
+	// Who may submit jobs and not see keys is not helped to read what others
+	// have encrypted by one.
+	refused := map[string]bool{}
+	for _, configuration := range []string{preset, seal("No such preset", secret), seal(preset, bytes.Repeat([]byte{4}, 32)), sealed[:24]} {
+		body := quoted(t, map[string]any{"Name": "j", "InputMediaAssets@odata.bind": []string{uri("Assets", asset)}, "Tasks": []any{map[string]any{
+			"MediaProcessorId": "nb:mpid:UUID:ff4df607-d419-42f0-bc17-a481b1331e56", "Configuration": configuration, "Options": 1, "EncryptionKeyId": good,
+			"InitializationVector": vector, "TaskBody": `<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset></taskBody>`}}})
+		refused[fmt.Sprint(c.call(400, "Media Services Media Operator", "POST", "Jobs", body))] = true
+	}
+	if len(refused) != 1 {
+		t.Errorf("a Media Operator can tell apart %v", refused)
+	}
 }
 
 func certificateOf(t *testing.T) (*rsa.PrivateKey, []byte) {
