@@ -197,6 +197,11 @@ func (tx *Tx) moved(j *ams.Job, r *TaskRecord, from ams.JobState) error {
 	if r.State.Final() && r.State != ams.Finished && (r.Attempt > 0 || r.Spec != nil && r.State == ams.Failed) {
 		r.litter = 1
 	}
+	if r.State.Final() {
+		if err := tx.DeleteChunks(r.ID, ""); err != nil {
+			return err
+		}
+	}
 	r.Events = append(r.Events, e)
 	if n := len(r.Events) - ams.MaxTaskEvents; n > 0 {
 		r.Events = r.Events[n:]

@@ -2,11 +2,7 @@ package e2e
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -35,28 +31,9 @@ func TestThreeWorkersOneKilled(t *testing.T) {
 		c.submit(t, "abr", fmt.Sprintf("j%d", i), "in", out)
 	}
 
-	type worker struct {
-		cmd *exec.Cmd
-		log *syncBuffer
-	}
-	var workers []worker
+	var workers []*worker
 	for range 3 {
-		w := worker{exec.Command(binary, "serve", "--role", "worker", "--shared", s.dir, "--workers", "1",
-			"--data", filepath.Join(t.TempDir(), "worker")), new(syncBuffer)}
-		w.cmd.Env = append(os.Environ(), env...)
-		w.cmd.Stdout, w.cmd.Stderr = w.log, w.log
-		w.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := w.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			w.cmd.Process.Signal(syscall.SIGTERM)
-			w.cmd.Wait()
-			if t.Failed() {
-				t.Logf("worker log:\n%s", w.log)
-			}
-		})
-		workers = append(workers, w)
+		workers = append(workers, startWorker(t, s, env))
 	}
 	victim := -1
 	for deadline := time.Now().Add(time.Minute); victim < 0; time.Sleep(50 * time.Millisecond) {

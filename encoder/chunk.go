@@ -6,17 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openams/openams/ams"
 	"github.com/openams/openams/ffmpeg"
+	"github.com/openams/openams/jobqueue"
 	"github.com/openams/openams/packager/mp4"
 )
 
@@ -37,6 +40,10 @@ type How struct {
 	// into the same asset.
 	Publish func(ctx context.Context, f OutputFile) error
 	Name    string
+
+	// Share makes the crew that encodes the chunks, which begin with those that are
+	// finished; nil: the lanes are alone.
+	Share func(ctx context.Context, mark string, frames []int64, finished []bool) (crew, error)
 }
 
 // The length of chunks.
@@ -48,16 +55,16 @@ const (
 
 // A chunk is a run of frames of the plan's picture.
 type chunk struct {
-	start, frames int64
-	last          bool // it goes to the end, wherever that is
+	Start, Frames int64
+	Last          bool // it goes to the end, wherever that is
 }
 
 // chunks cuts the plan's picture; nil if it has to be encoded in one piece: it is
 // short, or what a frame looks like depends on frames far from it, or the source
 // cannot be entered at any frame.
-func (p *Plan) chunks(srcs []Source, lanes int) []chunk {
+func (p *Plan) chunks(srcs []Source, how How) []chunk {
 	v := p.Video
-	if lanes < 2 || v == nil || len(v.Parts) != 1 || v.Frames == 0 || len(v.Rungs) == 0 ||
+	if how.Lanes < 2 && how.Share == nil || v == nil || len(v.Parts) != 1 || v.Frames == 0 || len(v.Rungs) == 0 ||
 		v.AsTimed || v.Overlays != nil || v.Fades != nil || v.Images != nil || p.Copies != nil {
 		return nil
 	}
@@ -81,7 +88,7 @@ func (p *Plan) chunks(srcs []Source, lanes int) []chunk {
 		}
 	}
 	fps := v.Rate.Float()
-	seconds := float64(v.Frames) / fps / float64(lanes*chunksPerLane)
+	seconds := float64(v.Frames) / fps / float64(max(2, how.Lanes)*chunksPerLane)
 	seconds = min(max(seconds, shortestChunk.Seconds()), longestChunk.Seconds())
 	size := max(1, int64(math.Round(seconds*fps/float64(gop)))) * gop
 	n := v.Frames / size
@@ -90,9 +97,9 @@ func (p *Plan) chunks(srcs []Source, lanes int) []chunk {
 	}
 	var all []chunk
 	for i := range n {
-		all = append(all, chunk{start: i * size, frames: size, last: i == n-1})
+		all = append(all, chunk{Start: i * size, Frames: size, Last: i == n-1})
 	}
-	all[n-1].frames = v.Frames - all[n-1].start
+	all[n-1].Frames = v.Frames - all[n-1].Start
 	return all
 }
 
@@ -108,27 +115,27 @@ func (c chunk) of(p *Plan) *Plan {
 	pic := v.Parts[0]
 	in := p.Inputs[pic.Input]
 	at := func(frame float64) time.Duration { return time.Duration(frame / v.Rate.Float() * float64(time.Second)) }
-	if c.start > 0 {
-		skip := pic.Origin + at(float64(c.start)-0.5)
+	if c.Start > 0 {
+		skip := pic.Origin + at(float64(c.Start)-0.5)
 		in.Seek += skip
 		if in.Until > 0 {
 			in.Until -= skip
 		}
 		if pic.End > 0 {
-			pic.End -= at(float64(c.start))
+			pic.End -= at(float64(c.Start))
 		}
 		pic.Reset = true
 	}
 	v.Rungs = slices.Clone(v.Rungs)
 	for i := range v.Rungs {
 		v.Rungs[i].Threads = 1
-		if c.start > 0 {
+		if c.Start > 0 {
 			v.Rungs[i].Buffered = settled
 		}
 	}
-	if !c.last {
-		pic.Frames = c.frames
-		in.Until = at(float64(c.frames)+2) + max(0, pic.Origin)
+	if !c.Last {
+		pic.Frames = c.Frames
+		in.Until = at(float64(c.Frames)+2) + max(0, pic.Origin)
 	}
 	pic.Input, v.Parts = 0, []Picture{pic}
 	q.Inputs = []Input{in}
@@ -138,75 +145,227 @@ func (c chunk) of(p *Plan) *Plan {
 // encodeChunks makes in dir what one run of ffmpeg would make there. The error is
 // ctx's or an *ffmpeg.Error if a chunk cannot be encoded.
 //
-// before is run in the place of a chunk, and is the first to have one; nil: nothing.
-func (p *Plan) encodeChunks(ctx context.Context, tools ffmpeg.Tools, srcs []Source, all []chunk, how How, dir string, before func(context.Context) error, progress func(part float64)) error {
-	kept := how.Dir
-	if kept == "" {
-		kept = filepath.Join(dir, "chunks")
+// kept is the folder of the chunks. before is run in the place of a chunk, and is
+// the first to have one; nil: nothing.
+func (p *Plan) encodeChunks(ctx context.Context, tools ffmpeg.Tools, srcs []Source, all []chunk, how How, kept, dir string, before func(context.Context) error, progress func(part float64)) error {
+	work := &chunkWork{Plan: p, Chunks: all, source: srcs[p.Video.Parts[0].Input]}
+	finished := make([]bool, len(all))
+	for i := range all {
+		finished[i] = work.check(i, filepath.Join(kept, chunkFolder(i))) == nil
 	}
-	mark, err := p.mark(srcs)
+	crew, err := work.crew(ctx, how, filepath.Base(kept), kept, finished)
 	if err != nil {
 		return err
 	}
-	kept = filepath.Join(kept, mark)
-	if err := os.MkdirAll(kept, 0o700); err != nil {
-		return err
-	}
-
-	var mu sync.Mutex
-	done := make([]int64, len(all)) // frames
-	report := func(i int, frames int64) {
-		mu.Lock()
-		defer mu.Unlock()
-		done[i] = max(done[i], min(frames, all[i].frames))
-		sum := int64(0)
-		for _, n := range done {
-			sum += n
-		}
-		progress(float64(sum) / float64(p.Video.Frames))
-	}
+	total := &count{done: make([]int64, len(all)), total: p.Video.Frames, report: progress}
 	group, working := errgroup.WithContext(ctx)
-	group.SetLimit(how.Lanes)
-	if before != nil {
-		group.Go(func() error { return before(working) })
-	}
-	pic := p.Video.Parts[0]
-	for i, c := range all {
+	for lane := range max(1, how.Lanes) {
 		group.Go(func() error {
-			name := filepath.Join(kept, fmt.Sprintf("%05d", i))
-			if _, err := os.Stat(name); err == nil {
-				report(i, c.frames)
-				return nil
-			}
-			tmp, err := os.MkdirTemp(kept, "unfinished-*")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(tmp)
-			args := c.of(p).Args([]string{srcs[pic.Input].Path}, tmp)
-			if err := tools.Run(working, args, func(f ffmpeg.Progress) { report(i, f.Frame) }); err != nil {
-				return err
-			}
-			for r := range p.Video.Rungs {
-				part, err := open(tmp, p.Video.Rungs[r].file(r), mp4.Video)
-				if err != nil {
+			if lane == 0 && before != nil {
+				if err := before(working); err != nil {
 					return err
 				}
-				if n := int64(part.track().NumSamples()); n != c.frames && !c.last || n == 0 {
-					return fmt.Errorf("chunk %d has %d frames, not %d", i, n, c.frames)
-				}
 			}
-			report(i, c.frames)
-			if err := os.Rename(tmp, name); err != nil && !errors.Is(err, os.ErrExist) {
-				return err
-			}
-			return nil
+			return work.lane(working, tools, crew, kept, total)
 		})
 	}
-	if err := group.Wait(); err != nil {
+	watched, stop := context.WithCancel(ctx)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		work.watch(watched, crew, total)
+	}()
+	err = group.Wait()
+	stop()
+	<-watching
+	if err != nil {
 		return err
 	}
 	return p.join(ctx, tools, len(all), kept, dir)
+}
+
+// chunkFolder is the name of the folder of the i-th chunk.
+func chunkFolder(i int) string { return fmt.Sprintf("%05d", i) }
+
+// chunkWork is what whoever encodes chunks of a plan has to know.
+type chunkWork struct {
+	Plan   *Plan
+	Chunks []chunk
+	Blob   *ams.Blob // where the source is stored; nil: nowhere
+	source Source    // of the picture
+}
+
+// lane encodes chunks until all are finished, by whomever.
+func (w *chunkWork) lane(ctx context.Context, tools ffmpeg.Tools, crew crew, kept string, total *count) error {
+	for {
+		c, err := crew.take(ctx)
+		if err != nil {
+			return err
+		}
+		if c != nil {
+			if err := w.turn(ctx, tools, crew, c, kept, func(frames int64) { total.set(c.Number, frames) }); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, left, err := crew.progress(ctx); err != nil || left == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(crewTime):
+		}
+	}
+}
+
+// crewTime is how often a lane that has nothing to do looks whether the others have
+// finished, or have left a chunk.
+const crewTime = 300 * time.Millisecond
+
+// watch counts what the whole crew has encoded, until ctx ends.
+func (w *chunkWork) watch(ctx context.Context, crew crew, total *count) {
+	for {
+		if done, _, err := crew.progress(ctx); err == nil { // else the lanes hear of it
+			for i, n := range done {
+				total.set(i, n)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// turn encodes a chunk that crew has given. A chunk that somebody else has by now
+// is no error.
+func (w *chunkWork) turn(ctx context.Context, tools ffmpeg.Tools, crew crew, c *jobqueue.Chunk, kept string, report func(frames int64)) error {
+	var frames atomic.Int64
+	working, stop := crew.keep(ctx, c, frames.Load)
+	err := w.make(working, tools, c.Number, kept, func(n int64) {
+		frames.Store(n)
+		report(n)
+	})
+	lost := ctx.Err() == nil && working.Err() != nil
+	stop()
+	if err != nil {
+		rerr := crew.release(ctx, c, !lost && ctx.Err() == nil)
+		if lost && errors.Is(context.Cause(working), jobqueue.ErrLost) {
+			return nil
+		}
+		if errors.Is(rerr, jobqueue.ErrLost) {
+			rerr = nil
+		}
+		return errors.Join(err, rerr)
+	}
+	if err := crew.finish(ctx, c); err != nil && !errors.Is(err, jobqueue.ErrLost) {
+		return err
+	}
+	return nil
+}
+
+// make encodes the i-th chunk into its folder in kept, which appears when it is
+// whole.
+func (w *chunkWork) make(ctx context.Context, tools ffmpeg.Tools, i int, kept string, report func(frames int64)) error {
+	tmp, err := os.MkdirTemp(kept, "unfinished-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	c := w.Chunks[i]
+	args := c.of(w.Plan).Args([]string{w.source.Path}, tmp)
+	if err := tools.Run(ctx, args, func(f ffmpeg.Progress) { report(min(f.Frame, c.Frames)) }); err != nil {
+		return err
+	}
+	if err := w.check(i, tmp); err != nil {
+		return err
+	}
+	report(c.Frames)
+	name := filepath.Join(kept, chunkFolder(i))
+	if err := os.Rename(tmp, name); err != nil {
+		if w.check(i, name) == nil {
+			return nil // another was faster
+		}
+		if err := os.RemoveAll(name); err != nil { // of a machine that lost its power
+			return err
+		}
+		return os.Rename(tmp, name)
+	}
+	return nil
+}
+
+// check reports whether a folder holds all of the i-th chunk.
+func (w *chunkWork) check(i int, dir string) error {
+	c := w.Chunks[i]
+	for r := range w.Plan.Video.Rungs {
+		part, err := open(dir, w.Plan.Video.Rungs[r].file(r), mp4.Video)
+		if err != nil {
+			return err
+		}
+		if n := int64(part.track().NumSamples()); n != c.Frames && !c.Last || n == 0 {
+			return fmt.Errorf("chunk %d has %d frames, not %d", i, n, c.Frames)
+		}
+	}
+	return nil
+}
+
+// keep makes the folder of an encode's finished chunks.
+func (p *Plan) keep(srcs []Source, how How, dir string) (string, error) {
+	mark, err := p.mark(srcs)
+	if err != nil {
+		return "", err
+	}
+	at := how.Dir
+	if at == "" {
+		at = filepath.Join(dir, "chunks")
+	}
+	at = filepath.Join(at, mark)
+	return at, os.MkdirAll(at, 0o700)
+}
+
+// sound makes the plan's sound in dir.
+func (p *Plan) sound(ctx context.Context, tools ffmpeg.Tools, inputs []string, kept, dir string) error {
+	made, err := p.first(kept, func(tmp string) error { return tools.Run(ctx, p.Args(inputs, tmp), nil) })
+	for i := range p.tracks() {
+		if err == nil {
+			name := partFile(fmt.Sprintf("a%d", i))
+			err = os.Symlink(filepath.Join(made, name), filepath.Join(dir, name))
+		}
+	}
+	return err
+}
+
+// first makes what comes before the chunks, or finds it where an earlier attempt
+// has finished it: run is given a folder for it, made is where it then is.
+func (p *Plan) first(kept string, run func(tmp string) error) (made string, err error) {
+	made = filepath.Join(kept, "first")
+	found := true
+	for _, part := range p.parts() {
+		kind := mp4.Video
+		if part[0] == 'a' {
+			kind = mp4.Audio
+		}
+		if _, err := open(made, part, kind); err != nil {
+			found = false
+		}
+	}
+	if found {
+		return made, nil
+	}
+	if err := os.RemoveAll(made); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(kept, "unfinished-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	if err := run(tmp); err != nil {
+		return "", err
+	}
+	return made, os.Rename(tmp, made)
 }
 
 // mark names an encode: equal marks mean equal chunks.
@@ -216,11 +375,19 @@ func (p *Plan) mark(srcs []Source) (string, error) {
 		return "", err
 	}
 	for _, src := range srcs {
-		info, err := os.Stat(src.Path)
+		if b := src.Blob; b != nil {
+			fmt.Fprintln(h, src.Name, b.StorageAccount, b.Container, b.Name, b.ETag)
+			continue
+		}
+		f, err := os.Open(src.Path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintln(h, src.Name, info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintln(h, src.Name)
+		_, err = io.Copy(h, f) // it may have been downloaded again
+		if err = errors.Join(err, f.Close()); err != nil {
+			return "", err
+		}
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:12]), nil
 }
@@ -233,7 +400,7 @@ func (p *Plan) join(ctx context.Context, tools ffmpeg.Tools, n int, kept, dir st
 		part := p.Video.Rungs[r].file(r)
 		var list strings.Builder
 		for i := range n {
-			path := filepath.Join(kept, fmt.Sprintf("%05d", i), partFile(part))
+			path := filepath.Join(kept, chunkFolder(i), partFile(part))
 			fmt.Fprintf(&list, "file 'file:%s'\n", strings.ReplaceAll(path, "'", `'\''`))
 		}
 		name := filepath.Join(dir, part+".txt")

@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -49,7 +50,7 @@ func TestChunks(t *testing.T) {
 				r := &plan.Video.Rungs[i]
 				r.Mode, r.CRF, r.MaxBitrate, r.Buffer = "CRF", 1, 1<<30, 0
 			}
-			if n := len(plan.chunks(srcs, 2)); n < 2 {
+			if n := len(plan.chunks(srcs, How{Lanes: 2})); n < 2 {
 				t.Fatalf("%d chunks", n)
 			}
 			videos := func(c How) (paths []string) {
@@ -138,7 +139,7 @@ func TestChunksResume(t *testing.T) {
 		return all
 	}
 	before := finished()
-	if n := len(plan.chunks(srcs, 2)); len(before) == 0 || len(before) == n {
+	if n := len(plan.chunks(srcs, How{Lanes: 2})); len(before) == 0 || len(before) == n {
 		t.Fatalf("%d of %d chunks were finished", len(before), n)
 	}
 	first := -1.0
@@ -176,12 +177,40 @@ func TestNoChunks(t *testing.T) {
 		"short":          func(p *Plan, _ []Source) { p.Video.Frames = 150 },
 	} {
 		plan, srcs := chunked(t, "25", 13, Clip{})
-		if len(plan.chunks(srcs, 2)) < 2 {
+		if len(plan.chunks(srcs, How{Lanes: 2})) < 2 {
 			t.Fatal("the plan has no chunks to start with")
 		}
 		change(plan, srcs)
-		if plan.chunks(srcs, 2) != nil {
+		if plan.chunks(srcs, How{Lanes: 2}) != nil {
 			t.Errorf("%s: cut into chunks", name)
+		}
+	}
+}
+
+// TestWorkFile: what a helper reads back makes the very run of ffmpeg that the
+// worker would make which wrote it.
+func TestWorkFile(t *testing.T) {
+	plan, srcs := chunked(t, "24000/1001", 13, Clip{Start: 1300 * time.Millisecond})
+	plan.Early = true
+	_, rest := plan.split()
+	for _, p := range []*Plan{plan, rest} {
+		work := &chunkWork{Plan: p, Chunks: p.chunks(srcs, How{Lanes: 2})}
+		b, err := json.Marshal(work)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := new(chunkWork)
+		if err := json.Unmarshal(b, read); err != nil {
+			t.Fatal(err)
+		}
+		if len(read.Chunks) < 2 {
+			t.Fatalf("%d chunks", len(read.Chunks))
+		}
+		for i, c := range read.Chunks {
+			want := work.Chunks[i].of(work.Plan).Args([]string{"in"}, "out")
+			if got := c.of(read.Plan).Args([]string{"in"}, "out"); !slices.Equal(got, want) {
+				t.Errorf("chunk %d:\n%q\n%q", i, got, want)
+			}
 		}
 	}
 }

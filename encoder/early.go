@@ -12,8 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/openams/openams/ffmpeg"
 	"github.com/openams/openams/packager"
 	"github.com/openams/openams/packager/fmp4"
@@ -54,7 +52,7 @@ func (v *Video) least() int {
 func (p *Plan) split() (first, rest *Plan) {
 	least := p.Video.least()
 	for i := range p.Video.Rungs {
-		p.Video.Rungs[i].part = fmt.Sprintf("v%d", i)
+		p.Video.Rungs[i].Part = fmt.Sprintf("v%d", i)
 	}
 	f, r := *p, *p
 	fv, rv := *p.Video, *p.Video
@@ -69,39 +67,17 @@ func (p *Plan) split() (first, rest *Plan) {
 }
 
 // opening makes what plays early, in dir, and publishes it as it grows.
-func (p *Plan) opening(ctx context.Context, tools ffmpeg.Tools, inputs []string, how How, dir string, progress func(ffmpeg.Progress)) error {
-	made := filepath.Join(dir, "opening")
-	if err := os.MkdirAll(made, 0o700); err != nil {
+func (p *Plan) opening(ctx context.Context, tools ffmpeg.Tools, inputs []string, how How, kept, dir string, progress func(ffmpeg.Progress)) error {
+	g := &growth{plan: p, how: how}
+	made, err := p.first(kept, func(tmp string) error {
+		g.dir = tmp
+		return g.encode(ctx, tools, inputs, progress)
+	})
+	if err != nil {
 		return err
 	}
-	grow := &growth{plan: p, how: how, dir: made}
-	encoded := make(chan error, 1)
-	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		err := tools.Run(working, p.Args(inputs, made), progress)
-		encoded <- err
-		return err
-	})
-	group.Go(func() error {
-		tick := time.NewTicker(lookTime)
-		defer tick.Stop()
-		for {
-			select {
-			case <-working.Done():
-				return working.Err()
-			case err := <-encoded:
-				if err != nil {
-					return err // what there is is not the whole
-				}
-				return grow.look(working, true)
-			case <-tick.C:
-				if err := grow.look(working, false); err != nil {
-					return err
-				}
-			}
-		}
-	})
-	if err := group.Wait(); err != nil {
+	g.dir = made
+	if err := g.look(ctx, true); err != nil {
 		return err
 	}
 	// The layout of the asset's files is made of files that do not grow.
@@ -112,6 +88,28 @@ func (p *Plan) opening(ctx context.Context, tools ffmpeg.Tools, inputs []string,
 		outputs = append(outputs, "-map", fmt.Sprint(i), "-c", "copy", "-f", "mp4", ffmpeg.File(filepath.Join(dir, partFile(part))))
 	}
 	return tools.Run(ctx, append(args, outputs...), nil)
+}
+
+// encode makes the parts of the plan, and publishes all fragments but the last.
+func (g *growth) encode(ctx context.Context, tools ffmpeg.Tools, inputs []string, progress func(ffmpeg.Progress)) error {
+	encoded := make(chan error, 1)
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { encoded <- tools.Run(working, g.plan.Args(inputs, g.dir), progress) }()
+	tick := time.NewTicker(lookTime)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-encoded:
+			return err
+		case <-tick.C:
+			if err := g.look(working, false); err != nil {
+				stop()
+				<-encoded
+				return err
+			}
+		}
+	}
 }
 
 // parts names the files that ffmpeg makes of the plan's pictures and sounds.
@@ -134,14 +132,14 @@ const lookTime = 200 * time.Millisecond
 type growth struct {
 	plan      *Plan
 	how       How
-	dir       string
+	dir       string // where the files are now
 	tracks    []growing
 	published bool // the server manifest
 }
 
 // growing is one of the files.
 type growing struct {
-	path, folder string
+	part, folder string
 	read         int64 // bytes that were looked at
 	fragments    int   // published
 	stream       ism.Stream
@@ -152,7 +150,7 @@ type growing struct {
 func (g *growth) look(ctx context.Context, whole bool) error {
 	if g.tracks == nil {
 		for _, part := range g.plan.parts() {
-			g.tracks = append(g.tracks, growing{path: filepath.Join(g.dir, partFile(part)), folder: "early-" + g.how.Name + "-" + part})
+			g.tracks = append(g.tracks, growing{part: part, folder: "early-" + g.how.Name + "-" + part})
 		}
 	}
 	ready := true
@@ -189,7 +187,7 @@ func (g *growth) look(ctx context.Context, whole bool) error {
 // grows may not be all of it.
 func (g *growth) add(ctx context.Context, i int, whole bool) error {
 	t := &g.tracks[i]
-	f, err := os.Open(t.path)
+	f, err := os.Open(filepath.Join(g.dir, partFile(t.part)))
 	if errors.Is(err, fs.ErrNotExist) && !whole {
 		return nil
 	}
@@ -204,7 +202,7 @@ func (g *growth) add(ctx context.Context, i int, whole bool) error {
 	t.read = size
 	index, err := mp4.BuildIndex(f, size)
 	if err != nil || len(index.Tracks) != 1 {
-		return fmt.Errorf("%s, while it is made: %w", filepath.Base(t.path), err)
+		return fmt.Errorf("%s, while it is made: %w", t.part, err)
 	}
 	track := index.Tracks[0]
 	if track.NumSamples() == 0 {

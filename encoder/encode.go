@@ -25,7 +25,8 @@ type Source struct {
 	Asset  string // guid of the input asset, empty of a URL
 	Set    string // name of the server manifest that names it, if it was found by one
 	Info   *ffmpeg.Info
-	Secret bool // its asset is storage encrypted: nothing of it may lie outside of the scratch folder
+	Blob   *ams.Blob // where it is stored, if Path is the stored file itself; nil else
+	Secret bool      // its asset is storage encrypted: nothing of it may lie outside of the scratch folder
 }
 
 // An OutputFile is one finished file of the output asset.
@@ -117,42 +118,50 @@ func (p *Plan) run(ctx context.Context, tools ffmpeg.Tools, srcs []Source, input
 		}
 		return min(1, q.Time.Seconds()/total.Seconds())
 	}
-	first, rest := (*Plan)(nil), p
-	var before func(context.Context) error
-	report := sum(progress, 1)
+	first, rest := (*Plan)(nil), p // what comes before the chunks, and the others
+	chunked := p.chunks(srcs, how) != nil
 	switch {
 	case p.Early && how.Publish != nil:
 		first, rest = p.split()
+		chunked = rest != nil && rest.chunks(srcs, how) != nil
+	case chunked && p.Audio != nil:
+		sound, picture := *p, *p
+		sound.Video, picture.Audio = nil, nil
+		first, rest = &sound, &picture
+	}
+	kept := dir
+	if chunked {
+		var err error
+		if kept, err = rest.keep(srcs, how, dir); err != nil {
+			return err
+		}
+	}
+	report := sum(progress, 0, 1)
+	var before func(context.Context) error
+	if first != nil && first.Video == nil {
+		before = func(ctx context.Context) error { return first.sound(ctx, tools, inputs, kept, dir) }
+	} else if first != nil {
 		part := 1.0
 		if rest != nil {
 			part = first.cost(srcs) / (first.cost(srcs) + rest.cost(srcs))
 		}
 		report = sum(progress, part, 1-part)
 		before = func(ctx context.Context) error {
-			return first.opening(ctx, tools, inputs, how, dir, func(q ffmpeg.Progress) { report(0, share(q)) })
+			return first.opening(ctx, tools, inputs, how, kept, dir, func(q ffmpeg.Progress) { report(0, share(q)) })
 		}
-	case p.Video != nil && p.Audio != nil && p.chunks(srcs, how.Lanes) != nil:
-		sound, picture := *p, *p
-		sound.Video, picture.Audio = nil, nil
-		rest = &picture
-		before = func(ctx context.Context) error { return tools.Run(ctx, sound.Args(inputs, dir), nil) }
-	}
-	last := 0
-	if first != nil {
-		last = 1
 	}
 	if rest == nil {
 		return before(ctx)
 	}
-	if chunks := rest.chunks(srcs, how.Lanes); chunks != nil {
-		return rest.encodeChunks(ctx, tools, srcs, chunks, how, dir, before, func(part float64) { report(last, part) })
+	if chunked {
+		return rest.encodeChunks(ctx, tools, srcs, rest.chunks(srcs, how), how, kept, dir, before, func(part float64) { report(1, part) })
 	}
 	group, working := errgroup.WithContext(ctx)
 	if before != nil {
 		group.Go(func() error { return before(working) })
 	}
 	group.Go(func() error {
-		return tools.Run(working, rest.Args(inputs, dir), func(q ffmpeg.Progress) { report(last, share(q)) })
+		return tools.Run(working, rest.Args(inputs, dir), func(q ffmpeg.Progress) { report(1, share(q)) })
 	})
 	return group.Wait()
 }

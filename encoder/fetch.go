@@ -220,7 +220,7 @@ func (w *Worker) openBlob(ctx context.Context, in *ams.Asset, name, path string,
 	*opened = append(*opened, r)
 	f.Secret = r.Decrypts()
 	if p, ok := r.LocalPath(); ok {
-		f.Path = p
+		f.Path, f.Blob = p, r.Blob()
 		w.reads(p, name)
 		return f, nil
 	}

@@ -77,14 +77,14 @@ type Rung struct {
 	Every         time.Duration `json:",omitempty"` // time from IDR to IDR where frames keep theirs, instead
 	Threads       int           `json:",omitempty"` // of the encoder, 0 for its own choice
 	Buffered      float64       `json:",omitempty"` // part of the decoder's buffer that is full at the start, 0 for the encoder's choice
+	Part          string        `json:",omitempty"` // as in File.Parts; empty: by its place
 	Coding
-	part string // as in File.Parts; empty: by its place
 }
 
 // file is the part that the i-th rung of a plan becomes.
 func (r *Rung) file(i int) string {
-	if r.part != "" {
-		return r.part
+	if r.Part != "" {
+		return r.Part
 	}
 	return fmt.Sprintf("v%d", i)
 }

@@ -24,6 +24,7 @@ import (
 
 // queue is what a worker needs of jobqueue.Queue.
 type queue interface {
+	chunkQueue
 	Claim(ctx context.Context, worker string) (*jobqueue.Claim, error)
 	Keep(ctx context.Context, c *jobqueue.Claim, progress func() float64) (context.Context, func())
 	Report(ctx context.Context, c *jobqueue.Claim, r *ams.TaskReport) error
@@ -31,6 +32,16 @@ type queue interface {
 	Fail(ctx context.Context, c *jobqueue.Claim, e *ams.JobError) error
 	Cancelled(ctx context.Context, c *jobqueue.Claim) error
 	Release(ctx context.Context, c *jobqueue.Claim) error
+}
+
+// chunkQueue is what a worker needs of jobqueue.Queue to share chunks.
+type chunkQueue interface {
+	Split(ctx context.Context, c *jobqueue.Claim, mark string, frames []int64, finished []bool) error
+	TakeChunk(ctx context.Context, task, worker string) (*jobqueue.Chunk, error)
+	KeepChunk(ctx context.Context, c *jobqueue.Chunk, done func() int64) (work context.Context, stop func())
+	FinishChunk(ctx context.Context, c *jobqueue.Chunk) error
+	ReleaseChunk(ctx context.Context, c *jobqueue.Chunk, failed bool) error
+	Chunks(ctx context.Context, task string) (done []int64, left int, err error)
 }
 
 // accounts finds the account of a job, and so the assets that it names;
@@ -63,6 +74,7 @@ type WorkerConfig struct {
 	Scratch string // folder for files on their way; workers may share it, each has a folder of its name in it
 	Lanes   int    // chunks that are encoded at the same time; below 2: pictures are encoded in one piece
 	Chunks  string // folder of finished chunks, which outlive the process; empty: they do not
+	Share   bool   // other workers, who have the same folder, may take chunks
 
 	EarlyPlay bool // outputs play while they are made, unless a job says otherwise
 
@@ -103,7 +115,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			if claim != nil {
-				w.work(ctx, claim) // gives it back
+				w.do(ctx, claim) // gives it back
 			}
 			return nil
 		case err != nil:
@@ -113,9 +125,17 @@ func (w *Worker) Run(ctx context.Context) error {
 			case <-time.After(time.Second): // the database is away: no need to hammer it
 			}
 		default:
-			w.work(ctx, claim)
+			w.do(ctx, claim)
 		}
 	}
+}
+
+func (w *Worker) do(ctx context.Context, claim *jobqueue.Claim) {
+	if claim.Chunk != nil {
+		w.help(ctx, claim.Chunk)
+		return
+	}
+	w.work(ctx, claim)
 }
 
 // chunks is the folder of a task's finished chunks.
@@ -193,7 +213,11 @@ func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	}
 	if err != nil && out != nil {
 		// Before the queue hears of it: a task that ended so has no outputs.
-		if serr := w.sweep(end, task, out, madeBy(task.Attempt)); serr != nil && ams.CodeOf(serr) != ams.NotFound {
+		which := madeBy(task.Attempt)
+		if !errors.Is(err, jobqueue.ErrLost) && !errors.Is(cause, jobqueue.ErrLost) {
+			which = nil // earlier attempts may have played early
+		}
+		if serr := w.sweep(end, task, out, which); serr != nil && ams.CodeOf(serr) != ams.NotFound {
 			log.Warn("remove the outputs of a failed task", "asset", out.Name, "err", serr)
 		}
 	}
@@ -303,6 +327,9 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 		kept = "" // chunks outlive the attempt
 	}
 	how := How{Lanes: w.c.Lanes, Dir: kept, Name: task.ID}
+	if w.c.Share && kept != "" {
+		how.Share = w.share(&jobqueue.Claim{Job: job, Task: task})
+	}
 	if plan.Early, err = w.playsEarly(ctx, job, task, plan, out); err != nil {
 		return nil, err
 	}

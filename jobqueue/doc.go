@@ -26,6 +26,9 @@
 // The progress that clients see never falls, not even when an attempt starts
 // over: until a new attempt passes the best one before it, progress stands.
 //
+// A running task may be split into chunks, which any worker may take that finds no
+// task. They are leases of their own, and end with the task.
+//
 // Any number of queues in any number of processes may share a catalog. The
 // clock is the catalog's, so the clocks of machines that share one differ by
 // seconds at most: by more than a lease, and live workers are taken for dead.

@@ -30,6 +30,7 @@ type Config struct {
 	Backoff   time.Duration // before the second attempt after a transient failure; doubles each time [5 s]
 	Attempts  int           // a task may fail transiently so often, less one [3]
 	Crashes   int           // and lose so many workers, less one [5]
+	ChunkBeat time.Duration // how often KeepChunk renews a lease [1 s]
 }
 
 // A Queue hands out the tasks of a catalog.
@@ -41,6 +42,8 @@ type Queue struct {
 	mu   sync.Mutex
 	wake chan struct{}                      // closed and replaced when a task is queued in this process
 	kept map[string]context.CancelCauseFunc // by task id: claims under Keep
+
+	chunks map[*Chunk]context.CancelCauseFunc // those under KeepChunk
 }
 
 // New makes a queue over db. It watches db until Close.
@@ -51,7 +54,8 @@ func New(db *catalog.DB, c Config) *Queue {
 	c.Backoff = cmp.Or(c.Backoff, 5*time.Second)
 	c.Attempts = cmp.Or(c.Attempts, 3)
 	c.Crashes = cmp.Or(c.Crashes, 5)
-	q := &Queue{db: db, c: c, wake: make(chan struct{}), kept: map[string]context.CancelCauseFunc{}}
+	c.ChunkBeat = cmp.Or(c.ChunkBeat, time.Second)
+	q := &Queue{db: db, c: c, wake: make(chan struct{}), kept: map[string]context.CancelCauseFunc{}, chunks: map[*Chunk]context.CancelCauseFunc{}}
 	q.close = db.Watch(q.notice)
 	return q
 }
@@ -64,28 +68,44 @@ func (q *Queue) notice(c catalog.JobChange) {
 	if c.Task == "" {
 		return
 	}
+	if c.To == ams.Queued || c.To == ams.Finished { // what needed it may begin
+		q.rouse()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch c.To {
-	case ams.Queued, ams.Finished: // what needed it may begin
-		close(q.wake)
-		q.wake = make(chan struct{})
-	case ams.Canceling:
+	if c.To == ams.Canceling {
 		if cancel := q.kept[c.Task]; cancel != nil {
 			cancel(ErrCanceled)
 		}
 	}
+	if c.To == ams.Canceling || c.To.Final() {
+		for chunk, cancel := range q.chunks {
+			if chunk.Task == c.Task {
+				cancel(ErrCanceled)
+			}
+		}
+	}
 }
 
-// A Claim is a task in the hands of a worker.
+// rouse has waiting claims of this process look again.
+func (q *Queue) rouse() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	close(q.wake)
+	q.wake = make(chan struct{})
+}
+
+// A Claim is a task in the hands of a worker, or a chunk of another's.
 type Claim struct {
 	Job  *ams.Job  // as it was when claimed
 	Task *ams.Task // Attempt is the number that fences the claim's writes
+
+	Chunk *Chunk // then Job and Task are nil
 }
 
 // Claim waits until a task is queued, takes it for the worker of that name
-// and returns it, in state Scheduled. It fails only when ctx ends or the
-// catalog fails.
+// and returns it, in state Scheduled; or, while no task is to be had, until there
+// is a chunk. It fails only when ctx ends or the catalog fails.
 func (q *Queue) Claim(ctx context.Context, worker string) (*Claim, error) {
 	for {
 		q.mu.Lock()
@@ -94,6 +114,13 @@ func (q *Queue) Claim(ctx context.Context, worker string) (*Claim, error) {
 		c, due, err := q.TryClaim(ctx, worker)
 		if c != nil || err != nil {
 			return c, err
+		}
+		chunk, err := q.TakeChunk(ctx, "", worker)
+		if err != nil {
+			return nil, err
+		}
+		if chunk != nil {
+			return &Claim{Chunk: chunk}, nil
 		}
 		wait := q.c.Poll
 		if !due.IsZero() {

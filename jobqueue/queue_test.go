@@ -45,6 +45,9 @@ func TestQueue(t *testing.T) {
 		{"ClaimWaitsForBackoff", testClaimWaitsForBackoff},
 		{"Keep", testKeep},
 		{"KilledWorker", testKilledWorker},
+		{"Chunks", testChunks},
+		{"ChunksAreCanceled", testChunksAreCanceled},
+		{"KeepChunk", testKeepChunk},
 	}
 	t.Run("SQLite", func(t *testing.T) {
 		for _, tt := range all {

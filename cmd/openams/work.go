@@ -149,6 +149,7 @@ func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, acc
 			Scratch: scratch,
 			Lanes:   lanes,
 			Chunks:  filepath.Join(shared, "cache", "chunks"),
+			Share:   c.Workers > 1 || c.Database != "",
 			Log:     log,
 
 			EarlyPlay: c.EarlyPlay,
