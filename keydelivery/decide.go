@@ -122,9 +122,14 @@ func (h *Handler) meets(q *request, o *ams.ContentKeyPolicyOption, kid string) e
 	if len(q.tokens) == 0 {
 		return refuse(http.StatusUnauthorized, "The request has no token: send it as \"Authorization: Bearer {token}\" or as ?token=.")
 	}
+	proofs := q.proofs[string(o.Restriction)]
+	if proofs == nil {
+		proofs = map[string]proof{}
+		q.proofs[string(o.Restriction)] = proofs
+	}
 	var no error
 	for _, text := range q.tokens {
-		t, err := h.tokens.check(q.Context(), rules, text, kid)
+		t, err := h.tokens.check(q.Context(), rules, text, kid, proofs)
 		if err == nil {
 			if err = h.tokens.use(q.Context(), t, q.used); err == nil {
 				q.record.Issuer, q.record.Audience, q.record.Claims = rules.Issuer, rules.Audience, t.claims

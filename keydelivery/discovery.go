@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,11 +41,12 @@ type discovery struct {
 }
 
 type issuer struct {
-	mu    sync.Mutex
-	set   []jose.JSONWebKey
-	read  time.Time // when set was fetched
-	tried time.Time
-	err   error // of the last try
+	mu     sync.Mutex
+	set    []jose.JSONWebKey
+	read   time.Time // when set was fetched
+	tried  time.Time
+	err    error         // of the last try
+	trying chan struct{} // closed when the try that is under way ends; nil: none is
 }
 
 func newDiscovery(fetch Fetcher, now func() time.Time, log *slog.Logger) *discovery {
@@ -63,17 +65,21 @@ func (d *discovery) keys(ctx context.Context, url, kid string) ([]crypto.PublicK
 	now := d.now()
 	found := i.find(kid)
 	stale := now.Sub(i.read) > freshKeys
-	if (stale || len(found) == 0) && (i.tried.IsZero() || now.Sub(i.tried) >= pause) {
-		i.tried = now
-		// The keys are for all, not only for this request.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
-		defer cancel()
-		var set []jose.JSONWebKey
-		if set, i.err = d.read(ctx, url); i.err == nil {
-			i.set, i.read = set, now
-		} else {
-			d.log.Warn("keydelivery: the keys of an issuer cannot be fetched", "document", url, "err", i.err)
+	switch {
+	case i.trying != nil:
+		// Who has a key does not wait for who makes one up.
+		if len(found) == 0 {
+			trying := i.trying
+			i.mu.Unlock()
+			select {
+			case <-trying:
+			case <-ctx.Done():
+			}
+			i.mu.Lock()
+			found = i.find(kid)
 		}
+	case (stale || len(found) == 0) && (i.tried.IsZero() || now.Sub(i.tried) >= pause):
+		d.try(ctx, i, url, now)
 		found = i.find(kid)
 	}
 	if len(found) > 0 {
@@ -83,6 +89,28 @@ func (d *discovery) keys(ctx context.Context, url, kid string) ([]crypto.PublicK
 		return nil, refuse(http.StatusServiceUnavailable, "The OpenID Connect document of the content key policy can't be read now.")
 	}
 	return nil, unauthorized("The token is signed by a key that its issuer does not publish.")
+}
+
+// try fetches the keys of i, which is locked but for the time of the fetch.
+func (d *discovery) try(ctx context.Context, i *issuer, url string, now time.Time) {
+	i.tried, i.trying = now, make(chan struct{})
+	i.mu.Unlock()
+	// The keys are for all, not only for this request.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
+	defer cancel()
+	var set []jose.JSONWebKey
+	err := errors.New("the fetch broke off")
+	defer func() {
+		i.mu.Lock()
+		close(i.trying)
+		i.trying = nil
+		if i.err = err; err == nil {
+			i.set, i.read = set, now
+		}
+	}()
+	if set, err = d.read(ctx, url); err != nil {
+		d.log.Warn("keydelivery: the keys of an issuer cannot be fetched", "document", url, "err", err)
+	}
 }
 
 func (d *discovery) issuer(url string) *issuer {

@@ -34,7 +34,7 @@ func FuzzToken(f *testing.F) {
 			}
 			for _, s := range handlers {
 				rules, _ := s.grants[kid][0].Policy.Options[0].Token()
-				if _, err := s.h.tokens.check(t.Context(), rules, text, kid); err == nil {
+				if _, err := s.h.tokens.check(t.Context(), rules, text, kid, map[string]proof{}); err == nil {
 					t.Errorf("%q passes", text)
 				}
 			}

@@ -116,12 +116,13 @@ type request struct {
 	tokens []string
 	kid    string // guid in lower case; "": the body names keys
 	used   map[usedToken]bool
+	proofs map[string]map[string]proof // by restriction, by token
 	record Record
 }
 
 // ServeHTTP answers a player.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := &request{Request: r, used: map[usedToken]bool{}}
+	q := &request{Request: r, used: map[usedToken]bool{}, proofs: map[string]map[string]proof{}}
 	allowOrigins(w.Header(), r)
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method == http.MethodOptions {

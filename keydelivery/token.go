@@ -35,6 +35,8 @@ const (
 	maxUsesClaim = "urn:microsoft:azure:mediaservices:maxuses"
 	// maxUsesLife is how long a token with that claim may live (documented).
 	maxUsesLife = time.Hour
+	// minModulus and maxModulus bound an RSA key, bytes.
+	minModulus, maxModulus = 128, 2048
 	// giveBackTime bounds the taking back of uses.
 	giveBackTime = 5 * time.Second
 )
@@ -108,27 +110,41 @@ func newTokens(c Config) *tokens {
 	return &tokens{now: c.Now, discovery: newDiscovery(c.Fetch, c.Now, c.Log), uses: c.Uses}
 }
 
-// check proves a token against the rules, for the key with the id kid.
-func (t *tokens) check(ctx context.Context, rules *ams.TokenRules, text, kid string) (*token, error) {
-	var tok *token
-	var err error
-	switch rules.Type {
-	case ams.JWT:
-		tok, err = t.checkJWT(ctx, rules, text)
-	case ams.SWT:
-		tok, err = t.checkSWT(rules, text)
-	default:
-		return nil, refuse(http.StatusForbidden, "The content key policy asks for tokens of an unknown type.")
+// A proof is what came of a token under the rules of a restriction.
+type proof struct {
+	token *token
+	err   error
+}
+
+// check proves a token against the rules, for the key with the id kid. A request
+// may ask for many keys with many tokens: proofs is what is known of each under
+// these rules.
+func (t *tokens) check(ctx context.Context, rules *ams.TokenRules, text, kid string, proofs map[string]proof) (*token, error) {
+	p, known := proofs[text]
+	if !known {
+		p.token, p.err = t.prove(ctx, rules, text)
+		proofs[text] = p
 	}
-	if err != nil {
-		return nil, err
+	if p.err != nil {
+		return nil, p.err
 	}
 	for _, c := range rules.Claims {
-		if err := requireClaim(tok.claims, c, kid); err != nil {
+		if err := requireClaim(p.token.claims, c, kid); err != nil {
 			return nil, err
 		}
 	}
-	return tok, nil
+	return p.token, nil
+}
+
+// prove checks all of a token but its claims.
+func (t *tokens) prove(ctx context.Context, rules *ams.TokenRules, text string) (*token, error) {
+	switch rules.Type {
+	case ams.JWT:
+		return t.checkJWT(ctx, rules, text)
+	case ams.SWT:
+		return t.checkSWT(rules, text)
+	}
+	return nil, refuse(http.StatusForbidden, "The content key policy asks for tokens of an unknown type.")
 }
 
 func unauthorized(format string, args ...any) error {
@@ -240,7 +256,7 @@ func verificationKey(k ams.TokenKey) crypto.PublicKey {
 		}
 	case ams.RSATokenKey:
 		e := new(big.Int).SetBytes(k.Exponent)
-		if len(k.Modulus) >= 128 && e.IsInt64() && e.Int64() > 1 && e.Int64() <= math.MaxInt32 {
+		if n := len(k.Modulus); n >= minModulus && n <= maxModulus && e.IsInt64() && e.Int64() > 1 && e.Int64() <= math.MaxInt32 {
 			return &rsa.PublicKey{N: new(big.Int).SetBytes(k.Modulus), E: int(e.Int64())}
 		}
 	case ams.CertificateTokenKey:
