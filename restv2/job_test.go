@@ -651,3 +651,49 @@ func TestStorageAccountName(t *testing.T) {
 		t.Errorf("%d %v, %v", code, v, m)
 	}
 }
+
+// What an output asset is made with is what its AssetCreationOptions say. A
+// processor that encrypts streams makes those that are for such, an encoder does
+// not.
+func TestAssetCreationOptions(t *testing.T) {
+	w := openWorld(t)
+	asset := input(t, w)
+	definition := func(id string, properties ...string) string {
+		text := `<taskDefinition xmlns="http://schemas.microsoft.com/iis/media/v4/TM/TaskDefinition#"><name>N</name><id>` + id + `</id><properties namespace="n" prefix="p">`
+		for i := 0; i < len(properties); i += 2 {
+			text += `<property name="` + properties[i] + `" value="` + properties[i+1] + `"/>`
+		}
+		return text + `</properties></taskDefinition>`
+	}
+	playReady := definition("9A3BFEAC-F8AE-41CA-87FA-D639E4D1C753", "licenseAcquisitionUrl", "http://rm.example.org/rightsmanager.asmx", "contentKey", "MDEyMzQ1Njc4OWFiY2RlZg==", "keyId", keyGUID)
+	hls := definition("A72D7A5D-3022-45f2-89B4-1DDC5457C111", "encrypt", "true", "key", "0123456789abcdeffedcba9876543210", "keyuri", "https://keys.example.org/")
+	for _, tt := range []struct {
+		processor, configuration string
+		options, code            int
+	}{
+		{ams.MediaEncoderStandard, "Adaptive Streaming", 0, 201},
+		{ams.MediaEncoderStandard, "Adaptive Streaming", 1, 201},
+		{ams.MediaEncoderStandard, "Adaptive Streaming", 2, 400},
+		{ams.MediaEncoderStandard, "Adaptive Streaming", 3, 400},
+		{ams.MediaEncoderStandard, "Adaptive Streaming", 4, 400},
+		{ams.StorageDecryption, "", 1, 201},
+		{ams.StorageDecryption, "", 2, 400},
+		{ams.MediaEncryptor, playReady, 2, 201},
+		{ams.MediaPackager, hls, 4, 201},
+		{ams.MediaPackager, hls, 1, 201},
+	} {
+		i := slices.IndexFunc(ams.Processors, func(p ams.Processor) bool { return p.Name == tt.processor })
+		code, _, v := ask(t, w.Server, "Contributor", "POST", "Jobs", quoted(t, map[string]any{"Name": "j", "InputMediaAssets@odata.bind": []string{uri("Assets", asset)}, "Tasks": []any{map[string]any{
+			"MediaProcessorId": "nb:mpid:UUID:" + ams.Processors[i].ID, "Configuration": tt.configuration,
+			"TaskBody": fmt.Sprintf(`<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset assetCreationOptions="%d">JobOutputAsset(0)</outputAsset></taskBody>`, tt.options)}}}))
+		if code != tt.code {
+			t.Errorf("%s, options %d: %d %v", tt.processor, tt.options, code, v)
+			continue
+		}
+		if code == 201 {
+			if got := names(t, w.Server, key("Jobs", v["Id"].(string))+"/OutputMediaAssets", "Options"); got != fmt.Sprint(tt.options) {
+				t.Errorf("%s, options %d: the asset has %s", tt.processor, tt.options, got)
+			}
+		}
+	}
+}
