@@ -22,12 +22,13 @@ var deliveryPolicies = table[ams.DeliveryPolicy]{
 	},
 	key: "Id",
 	properties: map[string]field{
-		"Id":                      {column: "id", kind: ident, prefix: "nb:adpid:UUID:"},
-		"Name":                    {column: "name", kind: text},
-		"AssetDeliveryProtocol":   {column: "protocols", kind: number},
-		"AssetDeliveryPolicyType": {column: "type", kind: number},
-		"Created":                 {column: "created", kind: date},
-		"LastModified":            {column: "last_modified", kind: date},
+		"Id":                         {column: "id", kind: ident, prefix: "nb:adpid:UUID:"},
+		"Name":                       {column: "name", kind: text},
+		"AssetDeliveryProtocol":      {column: "protocols", kind: number},
+		"AssetDeliveryPolicyType":    {column: "type", kind: number},
+		"AssetDeliveryConfiguration": {column: kept("configuration"), kind: text},
+		"Created":                    {column: "created", kind: date},
+		"LastModified":               {column: "last_modified", kind: date},
 	},
 }
 

@@ -26,6 +26,7 @@ var jobTemplates = table[ams.JobTemplate]{
 		"LastModified":        {column: "last_modified", kind: date},
 		"NumberofInputAssets": {column: "inputs", kind: number},
 		"TemplateType":        {column: "kind", kind: number},
+		"JobTemplateBody":     {column: kept("body"), kind: text},
 	},
 }
 
@@ -60,6 +61,11 @@ var taskTemplates = table[ams.TaskTemplate]{
 		"NumberofInputAssets":  {column: "inputs", kind: number},
 		"NumberofOutputAssets": {column: "outputs", kind: number},
 		"Options":              {column: "options", kind: number},
+		"Configuration":        {column: kept("configuration"), kind: text},
+		"EncryptionKeyId":      {column: kept("keyId"), kind: text},
+		"EncryptionScheme":     {column: kept("scheme"), kind: text},
+		"EncryptionVersion":    {column: kept("version"), kind: text},
+		"InitializationVector": {column: kept("iv"), kind: text},
 	},
 }
 

@@ -103,6 +103,16 @@ func (t *table[T]) search(tx *Tx, s Search, where string, args ...any) (*Found[T
 	return found, nil
 }
 
+// kept is the column of a text that the rest of a row keeps under a path of
+// names; empty where there is none. json_extract is SQLite's, and a function of
+// ours in PostgreSQL.
+func kept(path string) string { return "COALESCE(json_extract(rest, '$." + path + "'), '')" }
+
+// keptNumber is kept for an integer; 0 where there is none.
+func keptNumber(path string) string {
+	return "CAST(COALESCE(json_extract(rest, '$." + path + "'), '0') AS BIGINT)"
+}
+
 // A term of an ORDER BY.
 type term struct {
 	field
@@ -335,6 +345,10 @@ func (c *searcher) compare(e *filter.Expr) error {
 			return nil
 		}
 	}
+	if right.literal && right.value == nil && left.kind == boolean && (op == filter.Eq || op == filter.Ne) {
+		c.write(operand{literal: true, value: op == filter.Ne}) // they are never null
+		return nil
+	}
 	left, right = left.spelled(), right.spelled()
 	if right.literal {
 		if right.value, err = left.take(right.value); err != nil {
@@ -342,6 +356,9 @@ func (c *searcher) compare(e *filter.Expr) error {
 		}
 		if left.kind != boolean {
 			right.sql, right.args = "?", []any{right.value}
+		}
+		if _, fraction := right.value.(float64); fraction { // PostgreSQL would take an integer for an integer
+			right.sql = "CAST(? AS DOUBLE PRECISION)"
 		}
 	} else if left.kind != right.kind {
 		return c.invalid("'%s' compares values of different types.", e)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openams/openams/ams"
+	"github.com/openams/openams/catalog"
 	"github.com/openams/openams/identity"
 	"github.com/openams/openams/restv2/odata"
 )
@@ -34,8 +35,20 @@ func (notificationEndpoints) Get(ctx context.Context, key string) (odata.Entity,
 }
 
 func (notificationEndpoints) Query(ctx context.Context, q *odata.Query) (*odata.Page, error) {
-	found, err := of(ctx).FindNotificationEndpoints(ctx, search(q))
-	return page(found, err, notificationEntity(ctx))
+	// There are few, and their addresses are sealed in the catalog.
+	all := []odata.Entity{}
+	for s := (catalog.Search{Top: catalog.PageSize}); ; {
+		found, err := of(ctx).FindNotificationEndpoints(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range found.Rows {
+			all = append(all, notificationEntity(ctx)(e))
+		}
+		if s.After = found.Next; s.After == "" {
+			return q.Apply(all)
+		}
+	}
 }
 
 func (notificationEndpoints) Create(ctx context.Context, in *odata.Insert) (*odata.Result, error) {

@@ -59,6 +59,7 @@ func testJobsOfV2(f *fixture) {
 		for text, want := range map[string]string{
 			"": "kept first p_0", "Name eq 'first'": "first", "State eq 4 and Progress eq 0": "kept first", "State eq 0": "p_0",
 			"MediaProcessorId eq 'nb:mpid:UUID:p1'": "kept first", "Priority eq -5": "first",
+			"Options eq 2": "kept", "Options lt 1": "first p_0", "EncryptionKeyId eq 'k'": "first", "EncryptionScheme eq null and EncryptionVersion eq '' and length(InitializationVector) eq 0": "kept first p_0",
 		} {
 			found := must(tx.FindTasks("acc1", search(text, filter.Order{Field: "Id", Desc: true})))
 			var names []string
@@ -102,10 +103,10 @@ func testJobsOfV2(f *fixture) {
 	f.view(func(tx *catalog.Tx) error {
 		f.same(template, must(tx.JobTemplate("acc1", "JT")))
 		f.same(&template.Tasks[1], must(tx.TaskTemplate("acc1", "tt1")))
-		if found := must(tx.FindTaskTemplates("acc1", search("NumberofOutputAssets eq 2 and Name eq 'a'"))); len(found.Rows) != 2 {
+		if found := must(tx.FindTaskTemplates("acc1", search("NumberofOutputAssets eq 2 and Name eq 'a' and Configuration eq 'c' and EncryptionKeyId eq 'k' and EncryptionScheme eq 's' and EncryptionVersion eq 'v' and InitializationVector eq 'i'", filter.Order{Field: "Configuration"}))); len(found.Rows) != 2 {
 			f.Errorf("%d task templates", len(found.Rows))
 		}
-		if found := must(tx.FindJobTemplates("acc1", search("TemplateType eq 1"))); len(found.Rows) != 1 {
+		if found := must(tx.FindJobTemplates("acc1", search("TemplateType eq 1 and JobTemplateBody eq '<b/>'"))); len(found.Rows) != 1 {
 			f.Errorf("%d job templates", len(found.Rows))
 		}
 		return nil

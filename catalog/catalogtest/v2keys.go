@@ -86,7 +86,7 @@ func testAccountKeys(f *fixture) {
 	all := func(tx *catalog.Tx, s catalog.Search) (*catalog.Found[ams.Key], error) { return tx.FindKeys("acc1", s) }
 	finds(f, all, name, map[string]string{
 		"": "a b c", "Id eq 'nb:kid:UUID:B'": "b", "Name eq 'na'": "a", "ContentKeyType eq 1": "a", "ContentKeyType eq 0": "c", "ContentKeyType ge 1": "a b",
-		"ProtectionKeyId eq 'AB12' and ProtectionKeyType eq 0": "a b", "Checksum eq null": "c", "AuthorizationPolicyId eq 'nb:ckpid:UUID:policy-p'": "a c",
+		"ProtectionKeyId eq 'AB12' and ProtectionKeyType eq 1": "a b", "ProtectionKeyType lt 0.5": "c", "startswith(TrackIdentifiers,'t') eq true": "a b", "TrackIdentifiers eq null": "c", "Checksum eq null": "c", "AuthorizationPolicyId eq 'nb:ckpid:UUID:policy-p'": "a c",
 		"LastModified gt datetime'2024-06-01T12:00:00.5'": "a b", "Created gt datetime'2024-06-01T12:00:01'": "",
 	})
 
@@ -279,9 +279,20 @@ func testDeliveryPolicies(f *fixture) {
 		return nil
 	})
 	name := func(p *ams.DeliveryPolicy) string { return p.ID }
-	finds(f, of(""), name, map[string]string{"": "a b", "Name eq 'nb'": "b", "AssetDeliveryProtocol eq 2": "a", "AssetDeliveryPolicyType eq 2": "b",
+	finds(f, of(""), name, map[string]string{"": "a b", "Name eq 'nb'": "b", "AssetDeliveryProtocol eq 2": "a", "AssetDeliveryPolicyType eq 2": "b", "AssetDeliveryConfiguration eq null": "a", "endswith(AssetDeliveryConfiguration,'x/\"}]')": "b",
 		"Id eq 'nb:adpid:UUID:A'": "a", "Created eq LastModified": ""})
 	finds(f, of("acc1-out"), name, map[string]string{"": "a", "Name eq 'nb'": ""})
+	s := catalog.Search{Top: 1, Orders: must(filter.ParseOrder("AssetDeliveryConfiguration desc"))}
+	for _, want := range []string{"b", "a"} { // from page to page
+		f.view(func(tx *catalog.Tx) error {
+			found := must(of("")(tx, s))
+			if len(found.Rows) != 1 || found.Rows[0].ID != want {
+				f.Errorf("by configuration: %v, want %s", found.Rows, want)
+			}
+			s.After = found.Next
+			return nil
+		})
+	}
 
 	// Links go with the policy and with the asset.
 	f.update(func(tx *catalog.Tx) error {
@@ -296,6 +307,15 @@ func testDeliveryPolicies(f *fixture) {
 	f.view(func(tx *catalog.Tx) error {
 		f.same([]*ams.DeliveryPolicy(nil), must(tx.AssetDeliveryPolicies("acc1", "acc1-in")))
 		f.same([]string(nil), must(tx.DeliveryPolicyAssets("acc1", "b")))
+		return nil
+	})
+
+	odd := policy("odd")
+	odd.Configuration = "a\x00b"
+	f.update(func(tx *catalog.Tx) error { return tx.InsertDeliveryPolicy(odd) })
+	finds(f, of(""), name, map[string]string{"endswith(AssetDeliveryConfiguration,'x/\"}]')": "b"}) // a character that PostgreSQL cannot take is no error
+	f.view(func(tx *catalog.Tx) error {
+		f.same(odd, must(tx.DeliveryPolicy("acc1", "odd")))
 		return nil
 	})
 
