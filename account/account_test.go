@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,8 +136,8 @@ func TestCreateAssetAtOnce(t *testing.T) {
 	}
 }
 
-// TestDeleteAssetAgain kills a deletion after its first steps: the asset is
-// still there to be deleted again, its locators are gone.
+// TestDeleteAssetAgain deletes an asset whose container somebody deleted by the
+// storage API.
 func TestDeleteAssetAgain(t *testing.T) {
 	var blobs *blob.Store
 	s := open(t, t.TempDir(), func(c *account.Config) { blobs = c.Blobs })
@@ -163,6 +164,62 @@ func TestDeleteAssetAgain(t *testing.T) {
 	}
 	if existed, err := a.DeleteAsset(ctx, "clip"); existed || err != nil {
 		t.Errorf("deleting what is gone: %v, %v", existed, err)
+	}
+}
+
+// TestDeleteAssetWhole refuses a deletion half way: locators, blobs and asset are
+// as they were. Several at one time delete an asset once.
+func TestDeleteAssetWhole(t *testing.T) {
+	var blobs *blob.Store
+	s := open(t, t.TempDir(), func(c *account.Config) { blobs = c.Blobs })
+	a, ctx := firstAccount(t, s), t.Context()
+	asset, _, err := a.CreateOrUpdateAsset(ctx, "clip", account.AssetInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.CreateLocator(ctx, "l", account.LocatorRequest{Asset: "clip", Policy: "Predefined_DownloadOnly"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blobs.Put(ctx, asset.StorageAccount, asset.Container, "f.mp4", strings.NewReader("bytes"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const lease = "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"
+	if _, err := blobs.LeaseContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{}, blob.AcquireLease(lease, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.DeleteAsset(ctx, "clip"); err == nil { // the locator was deleted before the container refused
+		t.Fatal("the container is leased")
+	}
+	if _, err := a.Locator(ctx, "l"); err != nil {
+		t.Errorf("the locator of an asset that could not be deleted: %v", err)
+	}
+	if r, err := blobs.Open(ctx, asset.StorageAccount, asset.Container, "f.mp4"); err != nil {
+		t.Errorf("its bytes: %v", err)
+	} else {
+		r.Close()
+	}
+	if _, err := blobs.LeaseContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{}, blob.ReleaseLease(lease)); err != nil {
+		t.Fatal(err)
+	}
+	var deleted atomic.Int32
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			existed, err := a.DeleteAsset(ctx, "clip")
+			if err != nil {
+				t.Error(err)
+			}
+			if existed {
+				deleted.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	if n := deleted.Load(); n != 1 {
+		t.Errorf("deleted %d times", n)
+	}
+	if _, err := blobs.Container(ctx, asset.StorageAccount, asset.Container); !errors.Is(err, ams.ErrContainerNotFound) {
+		t.Errorf("its container: %v", err)
 	}
 }
 

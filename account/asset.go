@@ -243,7 +243,7 @@ func (a *Account) Assets(ctx context.Context, q catalog.Query) (assets []*ams.As
 }
 
 // DeleteAsset deletes the asset with its locators and its container, and
-// reports whether there was one. The order is in the package comment.
+// reports whether there was one.
 func (a *Account) DeleteAsset(ctx context.Context, name string) (existed bool, err error) {
 	return a.deleteAsset(ctx, name, false)
 }
@@ -257,29 +257,54 @@ func (a *Account) deleteAsset(ctx context.Context, name string, keepContainer bo
 	if err := alone(catalog.Joined(ctx) && !keepContainer, "Deleting an asset with its container"); err != nil {
 		return false, err
 	}
-	var asset *ams.Asset
-	err = a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		if asset, err = tx.Asset(a.ID, name); err != nil {
-			return err
-		}
-		return a.s.unpublish(tx, asset)
-	})
-	if existed, err := gone(err); !existed {
-		return false, err
-	}
-	if !keepContainer {
-		err = a.s.Blobs.DeleteContainer(ctx, asset.StorageAccount, asset.Container, blob.Conditions{})
-	}
-	if err != nil && ams.CodeOf(err) != ams.NotFound {
-		return true, err
-	}
-	return gone(a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
-		// Somebody else may have deleted it meanwhile, and made another one.
-		if now, err := tx.Asset(a.ID, asset.Name); err == nil && now.ID != asset.ID {
-			return ams.Errorf(ams.NotFound, "The asset was not found.")
-		}
-		return tx.DeleteAsset(a.ID, asset.Name) // with locators made meanwhile
+	return gone(a.s.deleting(ctx, func(ctx context.Context, remove func(storage, container string) error) error {
+		return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+			asset, err := tx.Asset(a.ID, name)
+			if err != nil {
+				return err
+			}
+			if err := a.s.unpublish(tx, asset); err != nil {
+				return err
+			}
+			if !keepContainer {
+				if err := remove(asset.StorageAccount, asset.Container); err != nil {
+					return err
+				}
+			}
+			return tx.DeleteAsset(a.ID, asset.Name)
+		})
 	}))
+}
+
+// deleting runs what deletes records together with containers, all or nothing.
+// The bytes go after the commit. A container that is gone already is no error.
+func (s *Server) deleting(ctx context.Context, do func(ctx context.Context, remove func(storage, container string) error) error) error {
+	if catalog.Joined(ctx) { // then remove must not be called: see alone
+		return do(ctx, nil)
+	}
+	var discards []func(context.Context)
+	err := s.Blobs.Freeing(func() error {
+		return s.Catalog.Transact(ctx, func(ctx context.Context) error {
+			discards = nil // it may run twice
+			return do(ctx, func(storage, container string) error {
+				discard, err := s.Blobs.RemoveContainer(ctx, storage, container, blob.Conditions{})
+				if err == nil {
+					discards = append(discards, discard)
+				}
+				if ams.CodeOf(err) == ams.NotFound {
+					err = nil
+				}
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, discard := range discards {
+		discard(ctx)
+	}
+	return nil
 }
 
 // unpublish deletes the locators of an asset.

@@ -8,11 +8,9 @@
 // # Crashes
 //
 // Every operation is one transaction of the catalog, so a kill leaves it done
-// or not begun, with three exceptions where bytes or time are involved:
+// or not begun; bytes that no record names any more go after it, or at the next
+// start. There are two exceptions, where time is involved:
 //
-//   - Deleting an asset: its locators go first (nothing streams any more), then
-//     the container with its blobs, then the asset itself. A kill in between
-//     leaves the asset listed; deleting it again completes.
 //   - A long-running operation (on a streaming endpoint, a track, an account):
 //     what it begins and the Operation are one transaction, its end another.
 //     Recover, called at start, ends what a kill left in progress. While one is

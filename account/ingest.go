@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
 
@@ -116,17 +115,18 @@ func (a *Account) DeleteIngestManifest(ctx context.Context, id string) error {
 	if err := alone(catalog.Joined(ctx), "Deleting an ingest manifest"); err != nil {
 		return err
 	}
-	m, err := a.IngestManifest(ctx, id)
-	if err != nil {
-		return err
-	}
-	// The container goes first: a kill in between leaves a manifest that can be
-	// deleted again.
-	err = a.s.Blobs.DeleteContainer(ctx, m.StorageAccount, m.Container, blob.Conditions{})
-	if err != nil && !errors.Is(err, ams.ErrContainerNotFound) {
-		return err
-	}
-	return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error { return tx.DeleteIngestManifest(a.ID, m.ID) })
+	return a.s.deleting(ctx, func(ctx context.Context, remove func(storage, container string) error) error {
+		return a.s.Catalog.Update(ctx, func(tx *catalog.Tx) error {
+			m, err := tx.IngestManifest(a.ID, id)
+			if err != nil {
+				return err
+			}
+			if err := remove(m.StorageAccount, m.Container); err != nil {
+				return err
+			}
+			return tx.DeleteIngestManifest(a.ID, m.ID)
+		})
+	})
 }
 
 // AddIngestAsset says that files of a manifest are for an asset, both by their

@@ -74,7 +74,7 @@ func (s *Store) Remove(ctx context.Context, account, container, name string, o D
 		return base, gone, nil
 	}
 	var staged []ams.Block
-	err := s.freeing(func() (err error) {
+	err := s.Freeing(func() (err error) {
 		staged, err = s.records.DeleteBlob(ctx, account, container, name, choose)
 		return err
 	})

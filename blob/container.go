@@ -70,18 +70,26 @@ func (s *Store) Stamp(c *ams.Container) { c.LastModified, c.ETag = s.stamp() }
 
 // DeleteContainer removes a container and all its blobs.
 func (s *Store) DeleteContainer(ctx context.Context, account, name string, cond Conditions) error {
-	var files []string
-	err := s.freeing(func() (err error) {
-		files, err = s.records.DeleteContainer(ctx, account, name, func(c *ams.Container) error {
-			return cond.CheckContainer(c, true, s.now())
-		})
+	var discard func(context.Context)
+	err := s.Freeing(func() (err error) {
+		discard, err = s.RemoveContainer(ctx, account, name, cond)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.discard(ctx, files)
+	discard(ctx)
 	return nil
+}
+
+// RemoveContainer is DeleteContainer for who does more in one transaction of the
+// catalog: the records go with that, the bytes when discard is called after its
+// commit. If that never happens they go at the next Recover.
+func (s *Store) RemoveContainer(ctx context.Context, account, name string, cond Conditions) (discard func(context.Context), err error) {
+	files, err := s.records.DeleteContainer(ctx, account, name, func(c *ams.Container) error {
+		return cond.CheckContainer(c, true, s.now())
+	})
+	return func(ctx context.Context) { s.discard(ctx, files) }, err
 }
 
 // Properties are the settings of a storage account; those of one that was

@@ -219,9 +219,9 @@ func utf16Len(s string) (n int) {
 	return n
 }
 
-// freeing runs what frees space. Should there be no room for its record, it
+// Freeing runs what frees space. Should there be no room for its record, it
 // gets what was held back.
-func (s *Store) freeing(f func() error) error {
+func (s *Store) Freeing(f func() error) error {
 	err := f()
 	if s.room == nil || !errors.Is(err, ams.ErrStorageFull) {
 		return err

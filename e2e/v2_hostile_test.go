@@ -133,7 +133,11 @@ func TestV2Killed(t *testing.T) {
 		}
 		clients.Go(func() { upload(s) })
 		for range 2 + round {
-			<-first
+			select {
+			case <-first:
+			case <-time.After(time.Minute):
+				t.Fatal("no jobs are made")
+			}
 		}
 		s.kill(t)
 		clients.Wait()

@@ -122,6 +122,24 @@ func TestAccountsAreApart(t *testing.T) {
 			t.Errorf("%s %s: %s: is it another's that this is about?", tt[0], tt[1], text)
 		}
 	}
+	// Nor has a role on one account any meaning on the other.
+	const outsider = "Owner@/subscriptions/s/resourceGroups/g/providers/Microsoft.Media/mediaServices/victim"
+	for set, id := range own.ids {
+		for _, path := range []string{set, key(set, id), key(set, id) + "/Id"} {
+			if code, _, v := ask(t, mine, outsider, "GET", path, ""); code != 403 {
+				t.Errorf("GET %s by who belongs to the other account: %d %v", path, code, v)
+			}
+		}
+		if code, _, v := ask(t, theirs, outsider, "GET", set, ""); code != 200 {
+			t.Errorf("GET %s by who belongs to the account: %d %v", set, code, v)
+		}
+	}
+	for _, path := range []string{"Assets?$expand=Files", "StorageAccounts", "EncodingReservedUnitTypes", "MediaProcessors", "GetProtectionKeyId?contentKeyType=1",
+		"RebindContentKey?id='" + url.QueryEscape(m("ContentKeys")) + "'&x509Certificate=''"} {
+		if code, _, v := ask(t, mine, outsider, "GET", path, ""); code != 403 {
+			t.Errorf("GET %s by who belongs to the other account: %d %v", path, code, v)
+		}
+	}
 	// An id of a locator or a key is one for the server, so that it leads to one
 	// thing; it can't be taken over.
 	for _, body := range []string{

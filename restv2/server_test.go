@@ -23,14 +23,19 @@ import (
 	"github.com/openams/openams/restv2"
 )
 
-// tokens are callers by the name of their role.
+// tokens are callers by the name of their role, everywhere or at a scope:
+// "Reader@/subscriptions/s".
 type tokens struct{}
 
 func (tokens) Check(_ context.Context, aud identity.Audience, bearer string) (*identity.Principal, error) {
 	if aud != identity.Media || bearer == "bad" {
 		return nil, &identity.TokenError{Reason: identity.WrongAudience, Msg: "not for this service"}
 	}
-	return &identity.Principal{ID: "p", Assignments: []identity.Assignment{{Role: identity.Role(bearer), Scope: "/"}}}, nil
+	role, scope, scoped := strings.Cut(bearer, "@")
+	if !scoped {
+		scope = "/"
+	}
+	return &identity.Principal{ID: "p", Assignments: []identity.Assignment{{Role: identity.Role(role), Scope: scope}}}, nil
 }
 
 func newServer(t *testing.T) *httptest.Server {
