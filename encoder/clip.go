@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type Clip struct {
 	Start time.Duration
 	End   time.Duration // 0: to the end
+	UTC   bool          // they are times since 1970, which only live archives have
 }
 
 // parseClip reads start and end of a job input.
@@ -34,10 +36,17 @@ func parseClip(in ams.JobInput) (Clip, error) {
 		if err := json.Unmarshal(t.raw, &body); err != nil {
 			return c, ams.Errorf(ams.Invalid, "The %s of the job's input is not a clip time: %v", t.field, err)
 		}
-		if kind := kindOf(body.Type); kind != "AbsoluteClipTime" {
-			return c, ams.Errorf(ams.Unsupported, "This server cannot clip an input (%s) by a %s yet.", t.field, kind)
+		var d time.Duration
+		var err error
+		switch kind := kindOf(body.Type); kind {
+		case "AbsoluteClipTime":
+			d, err = parseDuration(strings.TrimSpace(body.Time))
+		case "UtcClipTime":
+			c.UTC = true
+			d, err = parseUTC(strings.TrimSpace(body.Time))
+		default:
+			return c, ams.Errorf(ams.Unsupported, "This server cannot clip an input (%s) by a %s.", t.field, kind)
 		}
-		d, err := parseDuration(strings.TrimSpace(body.Time))
 		if err != nil {
 			return c, ams.Errorf(ams.Invalid, "The %s of the job's input: %v.", t.field, err)
 		}
@@ -47,6 +56,35 @@ func parseClip(in ams.JobInput) (Clip, error) {
 		}
 	}
 	return c, nil
+}
+
+// parseUTC reads a time as UtcClipTime has it.
+func parseUTC(s string) (time.Duration, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04"} { // the last two are taken for UTC
+		if t, err := time.Parse(layout, s); err == nil {
+			if y := t.Year(); y < 1970 || y > 2200 {
+				return 0, fmt.Errorf("the year of '%s' is not from 1970 to 2200", s)
+			}
+			return time.Duration(t.UnixNano()), nil
+		}
+	}
+	return 0, fmt.Errorf("'%s' is no time such as 2024-05-01T12:00:00Z", s)
+}
+
+// of is the clip as times of the files of a feed: what was cut already is gone.
+func (c Clip) of(f *Feed, copies bool) Clip {
+	switch {
+	case !f.Cut:
+		return c
+	case copies:
+		return Clip{}
+	}
+	c.UTC = false
+	c.Start = max(0, c.Start-f.Zero)
+	if c.End > 0 {
+		c.End = max(time.Millisecond, c.End-f.Zero)
+	}
+	return c
 }
 
 // window is the clip as times since the start of the source; to is 0 for its

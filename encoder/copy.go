@@ -34,7 +34,7 @@ func copyable(copies []Copy) error {
 // file of the input, apart or each picture with the sound of its file.
 func (p *Plan) copyEverything(r *recipe, q *Request, t *take) error {
 	if t.clip != (Clip{}) {
-		return jobErrorf(ams.ConfigurationUnsupported, "this server cannot copy a part of a track: encode it, or leave out the job input's start and end")
+		return jobErrorf(ams.ConfigurationUnsupported, "a part of it cannot be copied: encode it, or leave out the clip")
 	}
 	feed := &q.Feeds[t.main.feed]
 	order := []int{t.main.file}

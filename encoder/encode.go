@@ -24,6 +24,8 @@ type Source struct {
 	Path   string // where it is now
 	Asset  string // guid of the input asset, empty of a URL
 	Set    string // name of the server manifest that names it, if it was found by one
+	Group  string // name of a server manifest that names it, if that only says what belongs together
+	Title  string // what the outputs are named after, empty for Set or Name
 	Info   *ffmpeg.Info
 	Blob   *ams.Blob // where it is stored, if Path is the stored file itself; nil else
 	Secret bool      // its asset is storage encrypted: nothing of it may lie outside of the scratch folder

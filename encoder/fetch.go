@@ -16,6 +16,7 @@ import (
 	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/dial"
+	"github.com/openams/openams/packager/ism"
 )
 
 // SupportedInput returns an Unsupported or Invalid error, which names the
@@ -118,6 +119,9 @@ func (w *Worker) fetch(ctx context.Context, job *ams.Job, task *ams.Task, dir st
 		if err != nil {
 			return q, done, err
 		}
+		if f.Clip.UTC && !f.Cut {
+			return q, done, jobErrorf(ams.ConfigurationUnsupported, "The clip's times are in UTC, which only live archives have: use AbsoluteClipTime.")
+		}
 		q.Feeds = append(q.Feeds, f)
 	}
 	return q, done, nil
@@ -146,6 +150,24 @@ func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, leaf am
 	if err != nil {
 		return err
 	}
+	var group *ism.Manifest
+	named := "" // of group
+	if set == "" {
+		group, named, err = w.manifestOf(ctx, in, names)
+	} else {
+		named = set
+		group, err = w.manifest(ctx, in, set)
+	}
+	if err != nil {
+		return err
+	}
+	if group != nil && isArchive(group) {
+		clip := f.Clip
+		if len(r.sources) == 1 && r.sources[0].clip != (Clip{}) {
+			clip = r.sources[0].clip
+		}
+		return w.archive(ctx, in, named, group, clip, dir, f)
+	}
 	n := 0
 	load := func(names []string) (files []Source, err error) {
 		for _, name := range names {
@@ -157,6 +179,9 @@ func (w *Worker) open(ctx context.Context, job *ams.Job, task *ams.Task, leaf am
 				n++
 			}
 			one.Set, one.Asset = set, in.ID
+			if group != nil && slices.Contains(group.Sources(), name) {
+				one.Group = named
+			}
 			files = append(files, one)
 		}
 		return files, nil

@@ -368,8 +368,11 @@ func (k *track) wait(from time.Duration) time.Duration {
 func (p *Plan) make(r *recipe, q *Request, takes []take) error {
 	copies := r.copyVideo || r.copyAudio
 	first := &takes[0]
-	if copies && (len(takes) > 1 || first.clip != (Clip{})) {
-		return jobErrorf(ams.ConfigurationUnsupported, "this server cannot copy a part of a track, nor put copied tracks one after another: encode it, or leave out the job input's start and end")
+	switch {
+	case copies && len(takes) > 1:
+		return jobErrorf(ams.ConfigurationUnsupported, "tracks that are copied cannot be put one after another: encode them")
+	case copies && first.clip != (Clip{}): // cutCopies has not cut it
+		return jobErrorf(ams.ConfigurationUnsupported, "a part of it cannot be copied: encode it, or leave out the clip")
 	}
 	moving, sounding := false, false // whether any part has video, audio
 	rate := ffmpeg.Rational{Num: 25, Den: 1}

@@ -26,6 +26,9 @@ type Feed struct {
 	Chosen int      // the one of them that is encoded, see Choose
 	Clip   Clip
 	Tracks []definition // the tracks to take, nil for the encoder's choice
+
+	Cut  bool          // the files hold what the clip needs of the input, and no more than that
+	Zero time.Duration // the time of the input at which they begin
 }
 
 // One is the request to encode one file.
@@ -35,7 +38,7 @@ func One(name string, info *ffmpeg.Info, clip Clip) Request {
 
 // name is what the outputs of a file are named after: the set that it is of, or
 // itself.
-func (s *Source) name() string { return cmp.Or(s.Set, s.Name) }
+func (s *Source) name() string { return cmp.Or(s.Title, s.Set, s.Name) }
 
 // A ref names a file of a Request.
 type ref struct{ feed, file int }
@@ -116,7 +119,7 @@ func (q *Request) takes(r *recipe) ([]take, error) {
 	var all []take
 	for _, i := range feeds {
 		f := &q.Feeds[i]
-		t, err := q.take(ref{i, f.Chosen}, f.Clip, f.Tracks)
+		t, err := q.take(ref{i, f.Chosen}, f.Clip.of(f, r.copies()), f.Tracks)
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +150,7 @@ func (q *Request) listed(r *recipe, feeds []int) ([]take, error) {
 		if s.clip != (Clip{}) {
 			clip = s.clip
 		}
-		t, err := q.take(at, clip, nil)
+		t, err := q.take(at, clip.of(&q.Feeds[at.feed], r.copies()), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -201,9 +204,9 @@ func (q *Request) take(at ref, clip Clip, tracks []definition) (take, error) {
 			p.layout = "stereo"
 		}
 		t.audio = []programme{p}
-	} else if set := q.source(at).Set; set != "" { // its sound may be in another file of the set
+	} else if set := cmp.Or(q.source(at).Set, q.source(at).Group); set != "" { // its sound may be in another file of the set
 		for i, f := range q.Feeds[at.feed].Files {
-			if s := pickAudio(f.Info); f.Set == set && s != nil {
+			if s := pickAudio(f.Info); cmp.Or(f.Set, f.Group) == set && s != nil {
 				t.audio = []programme{{tracks: []track{{ref{at.feed, i}, f.Info, s[0]}}}}
 				break
 			}

@@ -94,6 +94,9 @@ func (w *Worker) choice(ctx context.Context, job *ams.Job, task *ams.Task, in *a
 	if err != nil {
 		return nil, "", err
 	}
+	if isArchive(m) {
+		return []string{primary.Name}, primary.Name, nil
+	}
 	for _, src := range m.Sources() {
 		if !slices.Contains(names, src) {
 			return nil, "", jobErrorf(ams.DownloadNotAccessible, "'%s' names the file '%s', which the input asset '%s' does not have.", primary.Name, src, in.Label)

@@ -52,8 +52,9 @@ type position struct {
 	isPct   bool
 }
 
-// maxTime bounds every time in a preset: no media is longer.
-const maxTime = 1000 * 24 * time.Hour
+// maxTime bounds every time in a preset: those of live archives count from 1970.
+// Two of them can be added.
+const maxTime = 40_000 * 24 * time.Hour
 
 func parsePosition(s string) (position, error) {
 	s = strings.TrimSpace(s)
@@ -90,8 +91,8 @@ func (p position) in(rate float64, total int64) int64 {
 }
 
 var (
-	isoTime   = regexp.MustCompile(`^P(?:(\d{1,4})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?$`)
-	clockTime = regexp.MustCompile(`^(?:(\d{1,4})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)$`)
+	isoTime   = regexp.MustCompile(`^P(?:(\d{1,5})D)?(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?$`)
+	clockTime = regexp.MustCompile(`^(?:(\d{1,5})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)$`)
 )
 
 // parseDuration reads ISO 8601 ("PT1M30.5S", no years, months or weeks) and

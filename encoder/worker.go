@@ -313,6 +313,9 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 	if err != nil {
 		return nil, err
 	}
+	if err := cutCopies(ctx, w.c.Tools, task.Preset, &request, filepath.Join(dir, "cut")); err != nil {
+		return nil, err
+	}
 	if request.Title, err = Analyse(ctx, w.c.Tools, task.Preset, request, filepath.Join(dir, "samples")); err != nil {
 		return nil, err
 	}
