@@ -226,6 +226,7 @@ var segmentRows = []struct{ name, kind, format, encryption string }{
 	{"hls-cmaf-video-cbcs", "video", "m3u8-cmaf", "cbcs-aapl"},
 	{"smooth-video-piff", "video", "", "piff"},
 	{"hls-ts-video-aes128", "video", "m3u8-aapl", "cbc"},
+	{"hls-ts-video-cbcs", "video", "m3u8-aapl", "cbcs-aapl"},
 	{"dash-audio", "audio", "mpd-time-cmaf", ""},
 	{"hls-cmaf-audio", "audio", "m3u8-cmaf", ""},
 	{"smooth-audio", "audio", "", ""},

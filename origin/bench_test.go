@@ -84,6 +84,7 @@ func BenchmarkProtected(b *testing.B) {
 		{"segment-cbcs", segment + ",encryption=cbcs-aapl)"},
 		{"segment-piff", "film.ism/QualityLevels(600000)/Fragments(video=60000000,encryption=piff)"},
 		{"segment-cbc-kept", segment + ",encryption=cbc)"},
+		{"segment-ts-cbcs-kept", "film.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-aapl,encryption=cbcs-aapl)"},
 		{"segment-audio-clear", sound + ")"},
 		{"segment-audio-cenc-kept", sound + ",encryption=cenc)"},
 		{"segment-audio-cbcs-kept", sound + ",encryption=cbcs-aapl)"},

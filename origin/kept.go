@@ -69,12 +69,18 @@ func (h *Handler) keep(ctx context.Context, key keptKey, etag string, p *present
 		defer h.memory.Release(memory)
 		files := opened{h: h, ctx: ctx, p: p}
 		defer files.release()
-		b := bytes.NewBuffer(make([]byte, 0, s.Size))
-		if _, err := s.WriteTo(b, files.at); err != nil {
+		k := &kept{contentType: s.ContentType, etag: etag}
+		if _, err := s.WriteTo(k, files.at); err != nil {
 			return nil, 0, err
 		}
-		return &kept{s.ContentType, etag, b.Bytes()}, int64(b.Cap()) + 1024, nil
+		return k, int64(cap(k.data)) + 1024, nil
 	})
+}
+
+// Write takes the segment: what is made is written at once.
+func (k *kept) Write(p []byte) (int, error) {
+	k.data = append(k.data, p...)
+	return len(p), nil
 }
 
 // sendKept answers with a segment that was made for somebody else, without

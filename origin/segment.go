@@ -112,6 +112,9 @@ func check(s *packager.Segment, p *presentation) (memory int64, err error) {
 	if !s.Verbatim() && total > 2*maxMade {
 		return 0, errorf(packager.InputFormatNotSupported, "a segment of %d bytes is too large to be made", total)
 	}
+	if s.Unsized {
+		total += s.Size / 2 // the most that escapes can add
+	}
 	for _, x := range s.Extents {
 		f := p.files[x.File]
 		if x.Offset < 0 || x.Length < 0 || x.Length > f.size || x.Offset > f.size-x.Length {

@@ -86,6 +86,7 @@ func BenchmarkSegment(b *testing.B) {
 			{protect.PIFF, ""},
 			{protect.AES128, "m3u8-cmaf"},
 			{protect.AES128, "m3u8-aapl"},
+			{protect.CBCS, "m3u8-aapl"},
 		} {
 			f, err := protection(b, row.scheme).Format(format(b, row.format))
 			if err != nil {

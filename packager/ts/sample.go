@@ -90,14 +90,19 @@ func (p *Part) signal() (byte, []byte) {
 // encryptUnit encrypts the slices of an access unit in place. It returns the unit,
 // or a longer one with escapes, in which the lengths of NAL units count them.
 func (m *mux) encryptUnit(unit []byte) ([]byte, error) {
-	more := 0
+	more, partitions := 0, false
 	err := m.nals(unit, func(_, nal []byte) {
 		if isSlice(nal) {
 			// A last whole block stays clear.
 			m.cipher.Encrypt(nal[clearSlice:len(nal)-1], sliceStep)
 			more += escapes(nal)
+		} else if len(nal) > 0 && nal[0]&31 >= 2 && nal[0]&31 <= 4 {
+			partitions = true
 		}
 	})
+	if partitions {
+		return nil, errors.New("data partitions, which the format leaves clear, hold pictures")
+	}
 	if err != nil || more == 0 {
 		return unit, err
 	}
