@@ -458,6 +458,7 @@ func (t *Track) settle() error {
 		r.ts = sync.OnceValues(r.newTS)
 		r.firsts = sync.OnceValue(r.newFirsts)
 		r.header = sync.OnceValues(r.newHeader)
+		r.unprimed = sync.OnceValue(r.newUnprimed)
 		r.mux = r.muxesOf(t.Renditions[:i])
 		if i > 0 {
 			r.Bitrate = max(r.Bitrate, t.Renditions[i-1].Bitrate+1)

@@ -65,10 +65,11 @@ type Rendition struct {
 	archived bool // the fragments are those of a live archive
 
 	// Made when first needed.
-	ts     func() (*ts.Stream, error)
-	firsts func() []uint32
-	header func() (fixed, each int)
-	mux    func(audio *Rendition) (*muxed, error)
+	ts       func() (*ts.Stream, error)
+	firsts   func() []uint32
+	header   func() (fixed, each int)
+	unprimed func() []Fragment
+	mux      func(audio *Rendition) (*muxed, error)
 }
 
 // A Fragment is the unit of segments.

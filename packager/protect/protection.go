@@ -108,6 +108,9 @@ func (p *Protection) Format(f *packager.Format) (*packager.Format, error) {
 		if err != nil {
 			return nil, err
 		}
+		if f.Protocol == packager.Smooth {
+			r = r.Unprimed()
+		}
 		return p.fragment(r, k, s)
 	}
 	return &g, nil
@@ -152,6 +155,9 @@ func (p *Protection) Size(r *packager.Rendition, k int, whole, first int64, in p
 		}
 		// Escapes are needed once in some megabytes.
 		return whole + whole/1000, first, nil
+	}
+	if in == packager.SmoothFragment {
+		r = r.Unprimed()
 	}
 	info, err := p.sampleInfo(r, k, key)
 	if err != nil {

@@ -21,7 +21,7 @@ func format(f flavour) *packager.Format {
 			if err != nil {
 				return nil, err
 			}
-			return r.MP4Segment(k, fmp4.Smooth)
+			return r.Unprimed().MP4Segment(k, fmp4.Smooth)
 		},
 	}
 }

@@ -71,7 +71,7 @@ func (f flavour) streamIndex(b *bytes.Buffer, t *packager.Track, o packager.Opti
 	if o.Query != "" {
 		query = escape("?" + o.Query)
 	}
-	fragments := t.Renditions[0].Fragments
+	fragments := t.Renditions[0].Unprimed().Fragments
 	fmt.Fprintf(b, "  <StreamIndex Chunks=\"%d\" Type=\"%s\" Url=\"QualityLevels({bitrate})/Fragments(%s={start time}%s)%s\" QualityLevels=\"%d\"",
 		len(fragments), t.Kind, t.Name, o.Encryption(), query, n)
 	if t.Kind == mp4.Text {
