@@ -230,10 +230,13 @@ func TestFile(t *testing.T) {
 			t.Errorf("%s %s %s: %d %v, want %d", tt.method, tt.path, tt.body, code, v, tt.code)
 		}
 	}
-	for _, c := range `!*'();:@&=+$,/?%#[]` {
-		if code, _, _ := ask(t, s, "Contributor", "POST", "Files", post("a"+string(c)+"b.mp4", "")); code != 400 {
+	for _, c := range `!*'();:@&=+$,/?%#[]"` {
+		if code, _, _ := ask(t, s, "Contributor", "POST", "Files", post(strings.ReplaceAll("a"+string(c)+"b.mp4", `"`, `\"`), "")); code != 400 {
 			t.Errorf("a name with %q: %d", c, code)
 		}
+	}
+	if code, _, _ := ask(t, s, "Contributor", "POST", "Files", post(strings.Repeat("é", 257)+".mp4", "")); code != 400 {
+		t.Errorf("a name of 261 characters: %d", code)
 	}
 	if got := names(t, s, "Assets('"+parent+"')/Files?$orderby=Name", "Name"); got != "BigBuckBunny.mp4 my clip.mp4 second.mp4" {
 		t.Error(got)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -695,5 +696,53 @@ func TestAssetCreationOptions(t *testing.T) {
 				t.Errorf("%s, options %d: the asset has %s", tt.processor, tt.options, got)
 			}
 		}
+	}
+}
+
+// What AMS documented of the length of names, texts and lists.
+func TestJobLimits(t *testing.T) {
+	w := openWorld(t)
+	asset := input(t, w)
+	_, endpoint := create(t, w.Server, "NotificationEndPoints", `{"Name":"n","EndPointType":3,"EndPointAddress":"https://example.org/in"}`)
+	submit := func(name string, inputs int, task map[string]any) int {
+		t.Helper()
+		all := map[string]any{"MediaProcessorId": "nb:mpid:UUID:ff4df607-d419-42f0-bc17-a481b1331e56", "Configuration": "Adaptive Streaming",
+			"TaskBody": "<taskBody><inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset></taskBody>"}
+		maps.Copy(all, task)
+		code, _, v := ask(t, w.Server, "Contributor", "POST", "Jobs", quoted(t, map[string]any{"Name": name, "InputMediaAssets@odata.bind": slices.Repeat([]string{uri("Assets", asset)}, inputs), "Tasks": []any{all}}))
+		if code != 201 && code != 400 {
+			t.Errorf("%d %v", code, v)
+		}
+		return code
+	}
+	subscriptions := func(n int) []any {
+		return slices.Repeat([]any{map[string]any{"NotificationEndPointId": endpoint, "TargetTaskState": 2}}, n)
+	}
+	body := "<taskBody>" + strings.Repeat(" ", 3894) + "<inputAsset>JobInputAsset(0)</inputAsset><outputAsset>JobOutputAsset(0)</outputAsset></taskBody>"
+	for _, tt := range []struct {
+		what   string
+		name   string
+		inputs int
+		task   map[string]any
+		code   int
+	}{
+		{"a name of 256 characters", strings.Repeat("é", 256), 1, nil, 201},
+		{"a name of 257 characters", strings.Repeat("é", 257), 1, nil, 400},
+		{"100 inputs", "j", 100, nil, 201},
+		{"101 inputs", "j", 101, nil, 400},
+		{"a task's name of 4000 characters", "j", 1, map[string]any{"Name": strings.Repeat("é", 4000)}, 201},
+		{"a task's name of 4001 characters", "j", 1, map[string]any{"Name": strings.Repeat("é", 4001)}, 400},
+		{"a TaskBody of 4000 characters", "j", 1, map[string]any{"TaskBody": body}, 201},
+		{"a TaskBody of 4001 characters", "j", 1, map[string]any{"TaskBody": body + " "}, 400},
+		{"a Configuration of 100001 characters", "j", 1, map[string]any{"Configuration": strings.Repeat("x", 100001)}, 400},
+		{"30 subscriptions", "j", 1, map[string]any{"TaskNotificationSubscriptions": subscriptions(30)}, 201},
+		{"31 subscriptions", "j", 1, map[string]any{"TaskNotificationSubscriptions": subscriptions(31)}, 400},
+	} {
+		if code := submit(tt.name, tt.inputs, tt.task); code != tt.code {
+			t.Errorf("%s: %d, want %d", tt.what, code, tt.code)
+		}
+	}
+	if n := len(body); n != 4000 {
+		t.Errorf("the body has %d characters", n)
 	}
 }

@@ -17,8 +17,9 @@ func FuzzServe(f *testing.F) {
 	f.Add("POST", asset+"/$links/ContentKeys", "", `{"uri":"ContentKeys('x')"}`)
 	f.Add("POST", "/api/$batch", "", strings.ReplaceAll(printed, "batch_a01a5ec4", "b"))
 	f.Add("GET", "/api/GetProtectionKeyId", "contentKeyType='1'", "")
+	m := model(f)
 	f.Fuzz(func(t *testing.T, method, path, query, body string) {
-		_, s := newWorld(t)
+		_, s := newWorldOf(t, m)
 		r := httptest.NewRequest("GET", "http://media.example/", strings.NewReader(body))
 		r.Method, r.URL = method, &url.URL{Path: path, RawQuery: query}
 		for name, value := range map[string]string{"x-ms-version": "2.19", "Accept": "application/json", "Content-Type": "application/json"} {

@@ -164,7 +164,12 @@ func (s *shelf) Unlink(_ context.Context, key, nav string, to odata.Ref) error {
 }
 
 func newWorld(tb testing.TB) (*world, *odata.Server) {
-	m := model(tb)
+	tb.Helper()
+	return newWorldOf(tb, model(tb))
+}
+
+func newWorldOf(tb testing.TB, m *odata.Model) (*world, *odata.Server) {
+	tb.Helper()
 	w := &world{sets: map[string]*shelf{}, links: map[string][]string{}}
 	c := odata.Config{Model: m, Path: "/api/", Sets: map[string]odata.Reader{}, Calls: map[string]odata.Call{}}
 	for _, set := range m.Sets {
