@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -357,19 +356,7 @@ func newReplay(t *testing.T, s *server, dir string) *replay {
 	}
 	r.vars["sas"] = sas.Values{Version: sas.DefaultVersion, Services: "b", ResourceTypes: "sco", Permissions: "rwdlac",
 		Expiry: sas.Time(time.Now().Add(time.Hour))}.Sign(storageKey, s.StorageAccountName, "", "")
-	resp, err := s.http.PostForm(s.Authority+"/"+s.TenantID+"/oauth2/token", url.Values{"grant_type": {"client_credentials"},
-		"client_id": {s.ClientID}, "client_secret": {s.ClientSecret}, "resource": {"https://rest.media.azure.net"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var token struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&token); err != nil || token.AccessToken == "" {
-		t.Fatalf("no token: %s %v", resp.Status, err)
-	}
-	r.vars["token"] = token.AccessToken
+	r.vars["token"] = s.aad(t, "https://rest.media.azure.net")
 	r.vars["arm"] = s.account()
 	return r
 }
@@ -425,26 +412,8 @@ func TestV2Clients(t *testing.T) {
 	t.Parallel()
 	s := start(t, "", "--workers", "0")
 	r := newReplay(t, s, "testdata/clients")
-	r.vars["armtoken"] = armToken(t, s)
+	r.vars["armtoken"] = s.aad(t, s.Management)
 	for _, file := range r.files(t) {
 		r.run(t, file)
 	}
-}
-
-// armToken is a token for Resource Manager.
-func armToken(t *testing.T, s *server) string {
-	t.Helper()
-	resp, err := s.http.PostForm(s.Authority+"/"+s.TenantID+"/oauth2/token", url.Values{"grant_type": {"client_credentials"},
-		"client_id": {s.ClientID}, "client_secret": {s.ClientSecret}, "resource": {s.Management}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var token struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&token); err != nil || token.AccessToken == "" {
-		t.Fatalf("no token: %s %v", resp.Status, err)
-	}
-	return token.AccessToken
 }

@@ -33,19 +33,7 @@ type v2Client struct {
 
 func newV2(t testing.TB, s *server) *v2Client {
 	t.Helper()
-	resp, err := s.http.PostForm(s.Authority+"/"+s.TenantID+"/oauth2/token", url.Values{"grant_type": {"client_credentials"},
-		"client_id": {s.ClientID}, "client_secret": {s.ClientSecret}, "resource": {"https://rest.media.azure.net"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var token struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&token); err != nil || token.AccessToken == "" {
-		t.Fatalf("no token: %s %v", resp.Status, err)
-	}
-	return &v2Client{s, t, token.AccessToken}
+	return &v2Client{s, t, s.aad(t, "https://rest.media.azure.net")}
 }
 
 // send makes a request, which must be answered with status, and returns the
