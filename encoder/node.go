@@ -101,7 +101,7 @@ func fromJSON(name, at string, v any, depth int, left *int) *node {
 
 func parseXML(text string) (*node, error) {
 	d := xml.NewDecoder(bytes.NewReader([]byte(text)))
-	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	d.CharsetReader = sameBytes
 	var stack []*node
 	var root *node
 	left := maxNodes
@@ -156,6 +156,9 @@ func parseXML(text string) (*node, error) {
 	}
 	return root, nil
 }
+
+// sameBytes reads text whatever encoding it declares: it is UTF-8.
+func sameBytes(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 
 // get returns the member of that name, nil if there is none. Clients disagree
 // about capitals.

@@ -11,10 +11,11 @@ import (
 )
 
 // A processor does the tasks of a type of preset that is no encode: no Plan is
-// made for it.
+// made for it, or one that only it can make.
 type processor struct {
-	check func(configuration string) error // nil: there is no configuration
+	check func(ams.Preset) ([]need, error) // the error is Invalid or Unsupported; nil: there is nothing to check
 	run   func(ctx context.Context, w *Worker, e *errand) (making, error)
+	v3    bool // a type of preset that v3 clients write
 }
 
 // An errand is a task as a processor does it. dir is a folder of its own, which
@@ -39,17 +40,40 @@ func processorOf(kind string) *processor {
 	case decryption:
 		return &processor{run: runDecryption}
 	case packaging:
-		return &processor{check: checkPackaging, run: runPackaging}
+		return &processor{check: needless(checkPackaging), run: runPackaging}
 	case encryption:
-		return &processor{check: checkEncryption, run: runEncryption}
+		return &processor{check: needless(checkEncryption), run: runEncryption}
 	case stabilizing:
-		return &processor{check: checkStabilizer, run: runStabilizer}
+		return &processor{check: needless(checkStabilizer), run: runStabilizer}
 	case hyperlapsing:
-		return &processor{check: checkHyperlapse, run: runHyperlapse}
+		return &processor{check: needless(checkHyperlapse), run: runHyperlapse}
 	case digesting:
-		return &processor{check: checkDigest, run: runDigest}
+		return &processor{check: needless(checkDigest), run: runDigest}
+	case indexing:
+		return &processor{check: checkIndexer, run: runIndexer}
+	case indexing2:
+		return &processor{check: checkIndexer2, run: runIndexer2}
+	case faceDetecting:
+		return &processor{check: checkFaces, run: runFaces}
+	case motionDetecting:
+		return &processor{check: checkMotion, run: runMotion}
+	case textDetecting:
+		return &processor{check: checkText, run: runText}
+	case moderating:
+		return &processor{check: checkModeration, run: runModeration}
+	case redacting:
+		return &processor{check: checkRedactor, run: runRedactor}
+	case audioAnalyzer, videoAnalyzer:
+		return &processor{check: checkAudition, run: runAudition, v3: true}
+	case faceDetector:
+		return &processor{check: checkFaceDetector, run: runFaceDetector, v3: true}
 	}
 	return nil
+}
+
+// needless is the check of a configuration that needs no command.
+func needless(check func(configuration string) error) func(ams.Preset) ([]need, error) {
+	return func(p ams.Preset) ([]need, error) { return nil, check(configuration(p)) }
 }
 
 // writtenOut is the preset of a v2 processor with a configuration as the client

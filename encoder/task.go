@@ -13,11 +13,12 @@ import (
 	"github.com/openams/openams/packager/ism"
 )
 
-// TaskPreset returns the preset that a v2 task of a processor stands for, with
-// its configuration and so many input and output assets. The error names what
-// this encoder cannot do; a job with such a task is to be refused when it is
-// submitted.
+// TaskPreset is Commands.TaskPreset of a server without commands.
 func TaskPreset(processor, configuration string, inputs, outputs int) (ams.Preset, error) {
+	return new(Commands).TaskPreset(processor, configuration, inputs, outputs)
+}
+
+func newTaskPreset(processor, configuration string, inputs, outputs int) (ams.Preset, error) {
 	p, err := taskPreset(processor, configuration)
 	switch {
 	case err != nil:
@@ -30,13 +31,19 @@ func TaskPreset(processor, configuration string, inputs, outputs int) (ams.Prese
 }
 
 // oneInput are the processors that take one asset.
-var oneInput = map[string]bool{ams.MediaPackager: true, ams.MediaEncryptor: true, ams.Hyperlapse: true, ams.Stabilizer: true, ams.VideoThumbnails: true}
+var oneInput = map[string]bool{ams.MediaPackager: true, ams.MediaEncryptor: true, ams.Hyperlapse: true, ams.Stabilizer: true, ams.VideoThumbnails: true,
+	ams.FaceDetector: true, ams.Redactor: true, ams.MotionDetector: true, ams.OCR: true, ams.ContentModerator: true}
 
 // others are the processors that do not encode, and the type of their presets.
 var others = map[string]string{
 	ams.StorageDecryption: decryption, ams.MediaPackager: packaging, ams.MediaEncryptor: encryption,
 	ams.Hyperlapse: hyperlapsing, ams.Stabilizer: stabilizing, ams.VideoThumbnails: digesting,
+	ams.MediaIndexer: indexing, ams.MediaIndexer2: indexing2,
+	ams.FaceDetector: faceDetecting, ams.Redactor: redacting, ams.MotionDetector: motionDetecting, ams.OCR: textDetecting, ams.ContentModerator: moderating,
 }
+
+// plain are the types of presets that have something by default for everything.
+var plain = map[string]bool{stabilizing: true, faceDetecting: true, moderating: true}
 
 func taskPreset(processor, text string) (ams.Preset, error) {
 	kind := others[processor]
@@ -48,16 +55,17 @@ func taskPreset(processor, text string) (ams.Preset, error) {
 		return ams.Preset{Type: kind, Body: []byte("{}")}, nil
 	}
 	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
-	if text == "" && kind == stabilizing { // which has nothing to choose
+	if text == "" && plain[kind] {
 		text = "{}"
 	}
 	if text == "" {
 		return ams.Preset{}, ams.Errorf(ams.Invalid, "The task has no configuration, which the processor '%s' needs.", processor)
 	}
-	if err := check(text); err != nil {
-		return ams.Preset{}, err
+	p, err := writtenOut(kind, text)
+	if err == nil {
+		_, err = check(p)
 	}
-	return writtenOut(kind, text)
+	return p, err
 }
 
 // choice lists the files of an input asset of a v2 task that may be encoded, and

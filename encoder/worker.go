@@ -65,16 +65,17 @@ type downloader interface {
 
 // WorkerConfig is what a Worker works with.
 type WorkerConfig struct {
-	Name    string // unique: tells workers apart in the queue, the log and the scratch folder
-	Queue   queue
-	Assets  accounts
-	Blobs   blobs
-	Inputs  downloader
-	Tools   ffmpeg.Tools
-	Scratch string // folder for files on their way; workers may share it, each has a folder of its name in it
-	Lanes   int    // chunks that are encoded at the same time; below 2: pictures are encoded in one piece
-	Chunks  string // folder of finished chunks, which outlive the process; empty: they do not
-	Share   bool   // other workers, who have the same folder, may take chunks
+	Name     string // unique: tells workers apart in the queue, the log and the scratch folder
+	Queue    queue
+	Assets   accounts
+	Blobs    blobs
+	Inputs   downloader
+	Tools    ffmpeg.Tools
+	Commands Commands // what ffmpeg cannot do
+	Scratch  string   // folder for files on their way; workers may share it, each has a folder of its name in it
+	Lanes    int      // chunks that are encoded at the same time; below 2: pictures are encoded in one piece
+	Chunks   string   // folder of finished chunks, which outlive the process; empty: they do not
+	Share    bool     // other workers, who have the same folder, may take chunks
 
 	EarlyPlay bool // outputs play while they are made, unless a job says otherwise
 

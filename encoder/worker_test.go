@@ -27,14 +27,15 @@ import (
 
 // A service is everything a worker works with, on a folder of its own.
 type service struct {
-	t       *testing.T
-	dir     string
-	db      *catalog.DB
-	blobs   *blob.Store
-	queue   *jobqueue.Queue
-	server  *account.Server
-	account *account.Account
-	changes chan catalog.JobChange // of tasks
+	commands Commands // of workers and submissions
+	t        *testing.T
+	dir      string
+	db       *catalog.DB
+	blobs    *blob.Store
+	queue    *jobqueue.Queue
+	server   *account.Server
+	account  *account.Account
+	changes  chan catalog.JobChange // of tasks
 }
 
 func newService(t *testing.T, q jobqueue.Config) *service {
@@ -63,7 +64,7 @@ func newService(t *testing.T, q jobqueue.Config) *service {
 	must(err)
 	s.queue = jobqueue.New(s.db, q)
 	t.Cleanup(s.queue.Close)
-	s.server = account.New(account.Config{Catalog: s.db, Blobs: s.blobs, BlobEndpoint: "http://127.0.0.1:1", StreamingHost: "localhost", Supports: Supported, SupportsInput: SupportedInput, TaskPreset: TaskPreset})
+	s.server = account.New(account.Config{Catalog: s.db, Blobs: s.blobs, BlobEndpoint: "http://127.0.0.1:1", StreamingHost: "localhost", Supports: s.commands.Supported, SupportsInput: SupportedInput, TaskPreset: s.commands.TaskPreset})
 	t.Cleanup(s.server.Close)
 	must(s.server.EnsureFirst(ctx, account.First{SubscriptionID: "00000000-0000-0000-0000-000000000001", ResourceGroup: "rg", Account: "media", Location: "local", StorageAccount: "store"}))
 	s.account, err = s.server.Account(ctx, "00000000-0000-0000-0000-000000000001", "rg", "media")

@@ -1,6 +1,7 @@
 // Package ffmpeg runs ffmpeg and ffprobe for the encoder and for whoever needs
 // to know what a media file holds: arguments in; progress, a probe result or an
-// error out. It knows no preset, no asset and no job.
+// error out. It knows no preset, no asset and no job. Do runs other programs, from
+// whoever runs the server, in the same way.
 //
 // # Containment
 //

@@ -250,6 +250,9 @@ func (t Tools) launch(ctx context.Context, program string, args []string, stderr
 		cmd.WaitDelay = time.Second // for the pipes, should a grandchild hold them
 		ownGroup(cmd, apart)
 		cmd.Cancel = func() error { return killGroup(cmd.Process) }
+		if t.prepare != nil {
+			t.prepare(cmd)
+		}
 		if stdout, err = cmd.StdoutPipe(); err != nil {
 			return nil, nil, nil, err
 		}

@@ -23,6 +23,8 @@ type Tools struct {
 	// Confine, if it is not nil, names all files that runs may touch, where the
 	// kernel can hold them to it.
 	Confine *Confinement
+
+	prepare func(*exec.Cmd) // changes what is about to start; nil: nothing
 }
 
 // DefaultLimits are what no honest encode reaches: three quarters of the machine's

@@ -20,36 +20,48 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/openams/openams/account"
+	"github.com/openams/openams/encoder"
 )
 
 // A config is everything that a user may set. Flags win over OPENAMS_…
 // variables, which win over the YAML file; the names are the same in all
 // three (OPENAMS_HTTPS_PORT is --https-port is https-port).
 type config struct {
-	Data          string   `koanf:"data"`
-	Role          string   `koanf:"role"`
-	Shared        string   `koanf:"shared"`
-	Database      string   `koanf:"database"`
-	Listen        string   `koanf:"listen"`
-	Host          string   `koanf:"host"`
-	HTTPSPort     int      `koanf:"https-port"`
-	HTTPPort      int      `koanf:"http-port"`
-	BlobPort      int      `koanf:"blob-port"`
-	BlobTLSPort   int      `koanf:"blob-tls-port"`
-	StreamingPort int      `koanf:"streaming-port"`
-	TLSCert       string   `koanf:"tls-cert"`
-	TLSKey        string   `koanf:"tls-key"`
-	FFmpeg        string   `koanf:"ffmpeg"`
-	FFprobe       string   `koanf:"ffprobe"`
-	FFmpegMemory  int64    `koanf:"ffmpeg-memory"`
-	Workers       int      `koanf:"workers"`
-	Lanes         int      `koanf:"lanes"`
-	EarlyPlay     bool     `koanf:"early-play"`
-	InputHosts    []string `koanf:"allow-input-host"`
-	LogLevel      string   `koanf:"log-level"`
-	LogFormat     string   `koanf:"log-format"`
-	RedirectURLs  []string `koanf:"redirect-url"`
-	RateLimit     float64  `koanf:"rate-limit"`
+	Data          string `koanf:"data"`
+	Role          string `koanf:"role"`
+	Shared        string `koanf:"shared"`
+	Database      string `koanf:"database"`
+	Listen        string `koanf:"listen"`
+	Host          string `koanf:"host"`
+	HTTPSPort     int    `koanf:"https-port"`
+	HTTPPort      int    `koanf:"http-port"`
+	BlobPort      int    `koanf:"blob-port"`
+	BlobTLSPort   int    `koanf:"blob-tls-port"`
+	StreamingPort int    `koanf:"streaming-port"`
+	TLSCert       string `koanf:"tls-cert"`
+	TLSKey        string `koanf:"tls-key"`
+	FFmpeg        string `koanf:"ffmpeg"`
+	FFprobe       string `koanf:"ffprobe"`
+	FFmpegMemory  int64  `koanf:"ffmpeg-memory"`
+
+	// Programs for what ffmpeg cannot do, docs/plugins.md.
+	SpeechCommand     string        `koanf:"speech-command"`
+	FacesCommand      string        `koanf:"faces-command"`
+	OCRCommand        string        `koanf:"ocr-command"`
+	MotionCommand     string        `koanf:"motion-command"`
+	ModerationCommand string        `koanf:"moderation-command"`
+	CommandReads      []string      `koanf:"command-reads"`
+	CommandTimeout    time.Duration `koanf:"command-timeout"`
+	CommandMemory     int64         `koanf:"command-memory"`
+
+	Workers      int      `koanf:"workers"`
+	Lanes        int      `koanf:"lanes"`
+	EarlyPlay    bool     `koanf:"early-play"`
+	InputHosts   []string `koanf:"allow-input-host"`
+	LogLevel     string   `koanf:"log-level"`
+	LogFormat    string   `koanf:"log-format"`
+	RedirectURLs []string `koanf:"redirect-url"`
+	RateLimit    float64  `koanf:"rate-limit"`
 
 	V2RedirectHosts []string `koanf:"v2-redirect-host"`
 	AudioCache      int64    `koanf:"audio-cache"`
@@ -114,6 +126,14 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("ffmpeg", "ffmpeg", "ffmpeg program")
 	f.String("ffprobe", "ffprobe", "ffprobe program")
 	f.Int64("ffmpeg-memory", 0, "MiB that one ffmpeg may use (0: three quarters of the machine's)")
+	f.String("speech-command", "", "program and arguments for speech to text, called as whisper.cpp's whisper-cli is (docs/plugins.md)")
+	f.String("faces-command", "", "program and arguments that find faces")
+	f.String("ocr-command", "", "program and arguments that read text in pictures")
+	f.String("motion-command", "", "program and arguments that find motion")
+	f.String("moderation-command", "", "program and arguments that judge pictures")
+	f.StringSlice("command-reads", nil, "file or folder that these programs read besides the system's: models, libraries")
+	f.Duration("command-timeout", encoder.DefaultTimeout, "how long one of these programs may take for a file")
+	f.Int64("command-memory", 0, "MiB that one of these programs may use (0: as much as ffmpeg)")
 	f.Int("workers", max(1, runtime.NumCPU()/2), "encoding tasks at the same time")
 	f.Int("lanes", 0, "chunks of a long encode made at the same time (0: so that the workers fill the processor; 1: in one piece)")
 	f.Bool("early-play", false, "outputs play while they are encoded, lowest bitrate first (a job's correlationData may say openams.earlyPlay)")
@@ -228,6 +248,9 @@ func (c *config) validate() error {
 	}
 	if c.AudioCache < 0 || c.AudioCache > 1<<30 {
 		return fmt.Errorf("--audio-cache %d is no size in MiB", c.AudioCache)
+	}
+	if c.CommandTimeout < 0 || c.CommandMemory < 0 || c.CommandMemory > 1<<40 {
+		return fmt.Errorf("--command-timeout and --command-memory are not negative")
 	}
 	if c.Workers < 0 || c.Workers > 256 {
 		return fmt.Errorf("--workers %d is not between 0 and 256", c.Workers)

@@ -143,6 +143,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	if err != nil {
 		return err
 	}
+	commands, err := c.commands()
+	if err != nil {
+		return err
+	}
 	outgoing, err := dialConfig(c.InputHosts)
 	if err != nil {
 		return err
@@ -185,9 +189,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 		BlobEndpoint:  storageURL,
 		StreamingHost: at(c.Host, ports.streaming),
 		KeyDelivery:   keyDelivery,
-		Supports:      encoder.Supported,
+		Supports:      commands.Supported,
 		SupportsInput: encoder.SupportedInput,
-		TaskPreset:    encoder.TaskPreset,
+		TaskPreset:    commands.TaskPreset,
 		CheckURL:      inputs.Check,
 		KeepJobs:      c.KeepJobs,
 		Limits:        c.Limits,
@@ -325,7 +329,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	// Run.
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	background := startAll(working, append(workers(c, "worker", scratch, c.Data, queue, accounts, inputs, tools, log),
+	background := startAll(working, append(workers(c, "worker", scratch, c.Data, queue, accounts, inputs, tools, commands, log),
 		blobs.Run, events.Run, accounts.Run, accounts.RunIngest)...)
 	https, blobTLS := "https://"+at(c.Host, ports.https), "https://"+at(blobHost, ports.blobTLS)
 	e := &endpoints{

@@ -42,6 +42,10 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	commands, err := c.commands()
+	if err != nil {
+		return err
+	}
 	outgoing, err := dialConfig(c.InputHosts)
 	if err != nil {
 		return err
@@ -54,14 +58,14 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 	defer events.Close()
 	queue := jobqueue.New(db, jobqueue.Config{})
 	defer queue.Close()
-	accounts := account.New(account.Config{Catalog: db, Blobs: blobs, TaskPreset: encoder.TaskPreset, Log: log})
+	accounts := account.New(account.Config{Catalog: db, Blobs: blobs, TaskPreset: commands.TaskPreset, Log: log})
 	defer accounts.Close()
 	host, err := os.Hostname()
 	if err != nil {
 		return err
 	}
 	name := fmt.Sprintf("%s-%d", host, os.Getpid())
-	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, dial.New(outgoing), tools, log)...)
+	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, dial.New(outgoing), tools, commands, log)...)
 	log.Info("working", "version", version(), "name", name, "workers", c.Workers)
 	return ended()
 }
@@ -133,24 +137,25 @@ func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, 
 // workers are the encoding loops of this process; name is unique among the
 // processes of a database, shared the data folder that they have in common.
 func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, accounts *account.Server,
-	inputs *dial.Client, tools ffmpeg.Tools, log *slog.Logger) (loops []func(context.Context) error) {
+	inputs *dial.Client, tools ffmpeg.Tools, commands *encoder.Commands, log *slog.Logger) (loops []func(context.Context) error) {
 	lanes := c.Lanes
 	if lanes == 0 && c.Workers > 0 {
 		lanes = (runtime.NumCPU() + c.Workers - 1) / c.Workers
 	}
 	for i := range c.Workers {
 		loops = append(loops, encoder.NewWorker(encoder.WorkerConfig{
-			Name:    fmt.Sprintf("%s-%d", name, i+1),
-			Queue:   queue,
-			Assets:  accounts,
-			Blobs:   accounts.ClearBlobs(),
-			Inputs:  inputs,
-			Tools:   tools,
-			Scratch: scratch,
-			Lanes:   lanes,
-			Chunks:  filepath.Join(shared, "cache", "chunks"),
-			Share:   c.Workers > 1 || c.Database != "",
-			Log:     log,
+			Name:     fmt.Sprintf("%s-%d", name, i+1),
+			Queue:    queue,
+			Assets:   accounts,
+			Blobs:    accounts.ClearBlobs(),
+			Inputs:   inputs,
+			Tools:    tools,
+			Commands: *commands,
+			Scratch:  scratch,
+			Lanes:    lanes,
+			Chunks:   filepath.Join(shared, "cache", "chunks"),
+			Share:    c.Workers > 1 || c.Database != "",
+			Log:      log,
 
 			EarlyPlay: c.EarlyPlay,
 		}).Run)
