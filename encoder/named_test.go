@@ -53,6 +53,9 @@ func TestNamedPlans(t *testing.T) {
 			for _, source := range []string{"bbb-720p25-5.1-5s.mp4", "phone-portrait-rot90-2s.mov"} {
 				showPlan(t, &got, configured(t, processor, name), One(source, readProbe(t, "testdata/probes/"+source+".json"), Clip{}), source)
 			}
+			for _, source := range []string{"video-only-360p-40s.mp4", "siesta-stereo-140s.mp3", "hdr-pq-1080p-1s.mp4", "interlaced-576i25-tff.ts", "malformed/one-frame-16x16.mp4"} {
+				showCommand(t, &got, configured(t, processor, name), One(source, readProbe(t, "testdata/probes/"+filepath.Base(source)+".json"), Clip{}), source)
+			}
 		}
 		golden(t, "testdata/plans/"+strings.ToLower(strings.ReplaceAll(processor, " ", "-"))+".txt", got.Bytes())
 	}

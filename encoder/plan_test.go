@@ -65,6 +65,22 @@ func showPlan(t *testing.T, got *bytes.Buffer, p ams.Preset, q Request, title st
 		t.Fatal(err)
 	}
 	fmt.Fprintf(got, "%s\n", b)
+	showArgs(got, plan, q)
+}
+
+// showCommand prints the command line alone.
+func showCommand(t *testing.T, got *bytes.Buffer, p ams.Preset, q Request, title string) {
+	t.Helper()
+	fmt.Fprintf(got, "== %s\n", title)
+	plan, err := NewPlan(p, q)
+	if err != nil {
+		fmt.Fprintf(got, "%v\n\n", err)
+		return
+	}
+	showArgs(got, plan, q)
+}
+
+func showArgs(got *bytes.Buffer, plan *Plan, q Request) {
 	var paths []string
 	for _, s := range plan.sources(q) {
 		paths = append(paths, "/in/"+s.Name)
