@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -28,48 +29,59 @@ func media(t *testing.T) string {
 	return dir
 }
 
+// A footage is a clip of the sample media, and what it becomes.
+type footage struct {
+	file, preset  string
+	stream        int // of the picture in the source
+	rungs         int
+	width, height int // of the best rung
+	frames        int
+	seconds       float64 // of the sound; 0 for none
+	reference     string  // from the coded picture to the upright one
+	ssim          float64 // at least, of the best rung
+}
+
+const toSDR = "zscale=t=linear:npl=%d,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,"
+
+var footages = []footage{
+	{"anamorphic-sar2x1-5s.mp4", "AdaptiveStreaming", 0, 3, 1280, 360, 150, 0, "", 0.93},
+	{"audio-8-mono-tracks-61s.mp4", "AdaptiveStreaming", -1, 0, 0, 0, 0, 61.46, "", 0},
+	{"bbb-1080p24-mpeg2-2.5s.ts", "AdaptiveStreaming", 0, 6, 1920, 1080, 60, 2.42, "", 0.93},
+	{"bbb-360p30-vp8-3s.webm", "AdaptiveStreaming", 0, 3, 640, 360, 90, 0, "", 0.93},
+	{"bbb-720p-2audio-2subs-5s.mkv", "AdaptiveStreaming", 0, 5, 1280, 720, 131, 5.21, "", 0.93},
+	{"bbb-720p25-5.1-5s.mp4", "AdaptiveStreaming", 0, 5, 1280, 720, 132, 5.31, "", 0.93},
+	{"hdr-hlg-1080p-0.3s.mp4", "AdaptiveStreaming", 1, 6, 1920, 1080, 9, 0.29, fmt.Sprintf(toSDR, 203), 0.93},
+	{"hdr-hlg-360p-1s.mov", "AdaptiveStreaming", 0, 3, 640, 360, 30, 1.0, fmt.Sprintf(toSDR, 203), 0.93},
+	{"hdr-pq-1080p-1s.mp4", "H264SingleBitrate720p", 0, 1, 1280, 720, 31, 1.0, "fps=30," + fmt.Sprintf(toSDR, 100), 0.93},
+	{"interlaced-576i25-tff.ts", "AdaptiveStreaming", 0, 4, 960, 540, 188, 7.51, "bwdif=mode=send_frame:parity=tff:deint=all,", 0.90},
+	{"montage-720p24-stereo-42s.mp4", "H264SingleBitrateSD", 0, 1, 848, 480, 192, 8.0, "", 0.95},
+	{"phone-portrait-rot90-2s.mov", "AdaptiveStreaming", 1, 2, 270, 480, 62, 2.04, "transpose=clock,", 0.93},
+	{"screen-vfr-9s.mp4", "H264SingleBitrateSD", 0, 1, 848, 388, 262, 0, "fps=30,", 0.97},
+	{"siesta-stereo-140s.mp3", "AdaptiveStreaming", -1, 0, 0, 0, 0, 139.70, "", 0},
+	{"smallwmv-wmv3-5s.wmv", "AdaptiveStreaming", 2, 3, 480, 360, 153, 5.20, "", 0.93},
+	{"traffic-432p12.5-stereo-30s.mp4", "AdaptiveStreaming", 0, 3, 640, 360, 377, 30.16, "", 0.93},
+	{"video-only-360p-40s.mp4", "H264SingleBitrateSD", 0, 1, 848, 480, 240, 0, "", 0.97},
+	{"malformed/one-frame-16x16.mp4", "AdaptiveStreaming", 0, 1, 16, 16, 1, 0, "", 0.5},
+	{"malformed/audio-wav-renamed.mp4", "AdaptiveStreaming", -1, 0, 0, 0, 0, 1.0, "", 0},
+}
+
+// clip is the part of a footage that is encoded: of the long ones, the first
+// seconds do.
+func (f footage) clip() (c Clip) {
+	if f.preset == "H264SingleBitrateSD" && f.frames < 250 {
+		c.End = 8 * time.Second
+	}
+	return c
+}
+
 // TestMedia encodes every sample clip and compares the best rendition with what
 // a reference filter makes of the source.
 func TestMedia(t *testing.T) {
 	dir := media(t)
-	const hdr = "zscale=t=linear:npl=%d,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,"
-	for _, tt := range []struct {
-		file, preset  string
-		stream        int // of the picture in the source
-		rungs         int
-		width, height int // of the best rung
-		frames        int
-		seconds       float64 // of the sound; 0 for none
-		reference     string  // from the coded picture to the upright one
-		ssim          float64 // at least, of the best rung
-	}{
-		{"anamorphic-sar2x1-5s.mp4", "AdaptiveStreaming", 0, 3, 1280, 360, 150, 0, "", 0.93},
-		{"audio-8-mono-tracks-61s.mp4", "AdaptiveStreaming", -1, 0, 0, 0, 0, 61.46, "", 0},
-		{"bbb-1080p24-mpeg2-2.5s.ts", "AdaptiveStreaming", 0, 6, 1920, 1080, 60, 2.42, "", 0.93},
-		{"bbb-360p30-vp8-3s.webm", "AdaptiveStreaming", 0, 3, 640, 360, 90, 0, "", 0.93},
-		{"bbb-720p-2audio-2subs-5s.mkv", "AdaptiveStreaming", 0, 5, 1280, 720, 131, 5.21, "", 0.93},
-		{"bbb-720p25-5.1-5s.mp4", "AdaptiveStreaming", 0, 5, 1280, 720, 132, 5.31, "", 0.93},
-		{"hdr-hlg-1080p-0.3s.mp4", "AdaptiveStreaming", 1, 6, 1920, 1080, 9, 0.29, fmt.Sprintf(hdr, 203), 0.93},
-		{"hdr-hlg-360p-1s.mov", "AdaptiveStreaming", 0, 3, 640, 360, 30, 1.0, fmt.Sprintf(hdr, 203), 0.93},
-		{"hdr-pq-1080p-1s.mp4", "H264SingleBitrate720p", 0, 1, 1280, 720, 31, 1.0, "fps=30," + fmt.Sprintf(hdr, 100), 0.93},
-		{"interlaced-576i25-tff.ts", "AdaptiveStreaming", 0, 4, 960, 540, 188, 7.51, "bwdif=mode=send_frame:parity=tff:deint=all,", 0.90},
-		{"montage-720p24-stereo-42s.mp4", "H264SingleBitrateSD", 0, 1, 848, 480, 192, 8.0, "", 0.95},
-		{"phone-portrait-rot90-2s.mov", "AdaptiveStreaming", 1, 2, 270, 480, 62, 2.04, "transpose=clock,", 0.93},
-		{"screen-vfr-9s.mp4", "H264SingleBitrateSD", 0, 1, 848, 388, 262, 0, "fps=30,", 0.97},
-		{"siesta-stereo-140s.mp3", "AdaptiveStreaming", -1, 0, 0, 0, 0, 139.70, "", 0},
-		{"smallwmv-wmv3-5s.wmv", "AdaptiveStreaming", 2, 3, 480, 360, 153, 5.20, "", 0.93},
-		{"traffic-432p12.5-stereo-30s.mp4", "AdaptiveStreaming", 0, 3, 640, 360, 377, 30.16, "", 0.93},
-		{"video-only-360p-40s.mp4", "H264SingleBitrateSD", 0, 1, 848, 480, 240, 0, "", 0.97},
-		{"malformed/one-frame-16x16.mp4", "AdaptiveStreaming", 0, 1, 16, 16, 1, 0, "", 0.5},
-		{"malformed/audio-wav-renamed.mp4", "AdaptiveStreaming", -1, 0, 0, 0, 0, 1.0, "", 0},
-	} {
+	for _, tt := range footages {
 		t.Run(tt.file, func(t *testing.T) {
 			path, out := filepath.Join(dir, tt.file), filepath.Join(t.TempDir(), "out")
-			var part Clip // of the long ones, the first seconds do
-			if tt.preset == "H264SingleBitrateSD" && tt.frames < 250 {
-				part.End = 8 * time.Second
-			}
-			files, plan, err := encodeWith(t, preset(tt.preset), part, out, path)
+			files, plan, err := encodeWith(t, preset(tt.preset), tt.clip(), out, path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,6 +140,110 @@ func TestMedia(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMediaTorture encodes every sample clip with presets of every kind, and
+// looks at the pictures and listens to the sound.
+func TestMediaTorture(t *testing.T) {
+	if os.Getenv("OPENAMS_TEST_TORTURE") == "" {
+		t.Skip("OPENAMS_TEST_TORTURE is not set")
+	}
+	dir := media(t)
+	for name, preset := range map[string]ams.Preset{
+		"built-in": preset("AdaptiveStreaming"),
+		"custom": standard(`{"codecs":[{"#H264Video","complexity":"Quality","rateControlMode":"CRF","keyFrameInterval":"PT1S","layers":[{"bitrate":6000000,"crf":20,"height":"480"},{"bitrate":800000,"crf":24,"height":"240"}]},
+			{"#AacAudio","channels":1,"bitrate":96000}],"formats":[{"#Mp4Format","filenamePattern":"{Basename}-{Bitrate}{Extension}"}]}`),
+		"MES": configured(t, ams.MediaEncoderStandard, "H264 Multiple Bitrate 16x9 SD Audio 5.1"),
+		"AME": configured(t, ams.AzureMediaEncoder, "H264 Adaptive Bitrate MP4 Set SD 16x9"),
+	} {
+		for _, tt := range footages {
+			t.Run(name+"/"+tt.file, func(t *testing.T) {
+				path, out := filepath.Join(dir, tt.file), filepath.Join(t.TempDir(), "out")
+				files, plan, err := encodeWith(t, preset, tt.clip(), out, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				indexes, _ := check(t, files, plan, out)
+				best, sound, size := "", "", 0
+				var width, height int
+				for name, x := range indexes {
+					for _, k := range x.Tracks {
+						switch n := int(k.Width) * int(k.Height); {
+						case k.Kind == mp4.Audio:
+							sound = name
+							if got := float64(k.Duration()) / float64(k.Timescale); math.Abs(got-tt.seconds) > 0.1 {
+								t.Errorf("%s: its sound lasts %.3f s, want %.3f", name, got, tt.seconds)
+							}
+						case k.NumSamples() < tt.frames-1 || k.NumSamples() > tt.frames+1:
+							t.Errorf("%s: %d frames, want %d", name, k.NumSamples(), tt.frames)
+						case n > size:
+							best, size, width, height = name, n, int(k.Width), int(k.Height)
+						}
+					}
+				}
+				if (best != "") != (tt.frames > 0) || (sound != "") != (tt.seconds > 0) {
+					t.Errorf("a picture in %q, sound in %q", best, sound)
+				}
+				if best != "" {
+					if got := ssim(t, path, filepath.Join(out, best), tt.stream, tt.reference, width, height); got < tt.ssim-0.01 {
+						t.Errorf("%s: SSIM %.4f, want %.2f", best, got, tt.ssim)
+					} else {
+						t.Logf("%s: SSIM %.4f", best, got)
+					}
+				}
+				if sound != "" {
+					// One of the eight tracks is compared with the two that are encoded.
+					if like := echo(t, path, filepath.Join(out, sound)); like < 0.9 && !(like > 0.6 && strings.HasPrefix(tt.file, "audio-8")) {
+						t.Errorf("%s: sounds alike by %.3f", sound, like)
+					}
+				}
+			})
+		}
+	}
+}
+
+// echo returns how much two files sound alike, by how loud they are from moment
+// to moment, and by no more than 30 ms apart: what precedes the first frame or
+// the first sound is left out. Two silences are alike.
+func echo(t *testing.T, source, rendition string) (like float64) {
+	t.Helper()
+	const moment = 480 // samples, 10 ms
+	loudness := func(path string) (all []float64, peak float64) {
+		b := command(t, "-i", path, "-af", "aresample=48000:async=1:first_pts=0,aformat=channel_layouts=mono", "-f", "f32le", "-c:a", "pcm_f32le", "-")
+		for ; len(b) >= 4*moment; b = b[4*moment:] {
+			sum := 0.0
+			for i := range moment {
+				v := float64(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
+				sum += v * v
+			}
+			all = append(all, math.Sqrt(sum/moment))
+			peak = max(peak, all[len(all)-1])
+		}
+		return all, peak
+	}
+	a, most := loudness(source)
+	b, peak := loudness(rendition)
+	if most < 1e-4 && peak < 1e-4 {
+		return 1
+	}
+	for lag := -3; lag <= 3; lag++ {
+		var ab, aa, bb, ma, mb, n float64
+		both := func(do func(x, y float64)) {
+			for i := range b {
+				if k := i - lag; k >= 0 && k < len(a) {
+					do(a[k], b[i])
+				}
+			}
+		}
+		both(func(x, y float64) { ma, mb, n = ma+x, mb+y, n+1 })
+		ma, mb = ma/n, mb/n
+		both(func(x, y float64) { ab, aa, bb = ab+(x-ma)*(y-mb), aa+(x-ma)*(x-ma), bb+(y-mb)*(y-mb) })
+		if math.Sqrt(bb/n) < 0.1*mb { // one tone all the way
+			like = max(like, min(ma, mb)/max(ma, mb))
+		}
+		like = max(like, ab/math.Sqrt(aa*bb))
+	}
+	return like
 }
 
 // TestStandardMedia: filters and scaling do with real pictures what reference

@@ -178,62 +178,101 @@ type inputAsset struct {
 	AssetFile []inputAssetFile
 }
 
+// AMS wrote beside numbers that may be unknown whether they are known.
 type inputAssetFile struct {
-	VideoTracks       []inputVideo
-	AudioTracks       []inputAudio
-	Name              string
-	URI               string `json:"Uri"`
-	Size              int64
-	Duration          string
-	NumberOfStreams   int
-	FormatNames       string
-	FormatVerboseName string
-	StartTime         string
-	OverallBitRate    int64 // kbit/s
-}
-
-type inputTrack struct {
-	ID             int `json:"Id"`
-	Codec          string
-	CodecLongName  string
-	FourCC         string
-	Profile        string
-	TimeBase       string
-	NumberOfFrames int64
-	StartTime      string
-	Duration       string
-	Language       string
-	Bitrate        int64 // kbit/s
-	Disposition    inputDisposition
-}
-
-type inputDisposition struct {
-	Default     int
-	Forced      int
-	AttachedPic int
+	VideoTracks             []inputVideo `json:",omitempty"`
+	AudioTracks             []inputAudio `json:",omitempty"`
+	Metadata                []metadatum  `json:",omitempty"`
+	Name                    string
+	URI                     string `json:"Uri"`
+	Size                    int64
+	Duration                string
+	NumberOfStreams         int
+	FormatNames             string
+	FormatVerboseName       string
+	StartTime               string
+	OverallBitRate          int64 // bit/s
+	OverallBitRateSpecified bool
 }
 
 type inputVideo struct {
+	FourCC                                string
+	Profile                               string
+	Level                                 string
+	PixelFormat                           string
+	Width                                 string
+	Height                                string
+	DisplayAspectRatioNumerator           float64
+	DisplayAspectRatioDenominator         float64
+	SampleAspectRatioNumerator            float64
+	SampleAspectRatioNumeratorSpecified   bool
+	SampleAspectRatioDenominator          float64
+	SampleAspectRatioDenominatorSpecified bool
+	FrameRate                             float64
+	Bitrate                               int64 // bit/s
+	BitrateSpecified                      bool
+	HasBFrames                            int
+	HasBFramesSpecified                   bool
 	inputTrack
-	Level                         string
-	PixelFormat                   string
-	Width                         string
-	Height                        string
-	DisplayAspectRatioNumerator   float64
-	DisplayAspectRatioDenominator float64
-	SampleAspectRatioNumerator    float64
-	SampleAspectRatioDenominator  float64
-	FrameRate                     float64
-	HasBFrames                    bool
 }
 
 type inputAudio struct {
+	SampleFormat           string
+	ChannelLayout          string
+	Channels               int
+	SamplingRate           int
+	Bitrate                int64 // bit/s
+	BitrateSpecified       bool
+	BitsPerSample          int
+	BitsPerSampleSpecified bool
 	inputTrack
-	SampleFormat  string
-	ChannelLayout string
-	Channels      int
-	SamplingRate  int
-	BitsPerSample int
+}
+
+// inputTrack is what both kinds end with.
+type inputTrack struct {
+	Disposition             inputDisposition
+	Metadata                []metadatum `json:",omitempty"`
+	ID                      int         `json:"Id"`
+	Codec                   string
+	CodecLongName           string
+	TimeBase                string
+	NumberOfFrames          int64
+	NumberOfFramesSpecified bool
+	StartTime               string
+	Duration                string
+}
+
+type inputDisposition struct {
+	Default         int `json:",omitempty" xml:",attr"`
+	Dub             int `json:",omitempty" xml:",attr"`
+	Original        int `json:",omitempty" xml:",attr"`
+	Comment         int `json:",omitempty" xml:",attr"`
+	Lyrics          int `json:",omitempty" xml:",attr"`
+	Karaoke         int `json:",omitempty" xml:",attr"`
+	Forced          int `json:",omitempty" xml:",attr"`
+	HearingImpaired int `json:",omitempty" xml:",attr"`
+	VisualImpaired  int `json:",omitempty" xml:",attr"`
+	CleanEffects    int `json:",omitempty" xml:",attr"`
+	AttachedPic     int `json:",omitempty" xml:",attr"`
+}
+
+// A metadatum is what a file says of itself or of a track.
+type metadatum struct {
+	Key   string `json:"key" xml:"key,attr"`
+	Value string `json:"value" xml:"value,attr"`
+}
+
+// told are the tags that are passed on. Films of phones tell where they were
+// taken, too, and outputs may be published.
+var told = []string{"major_brand", "minor_version", "compatible_brands", "creation_time", "language", "handler_name", "encoder", "title"}
+
+func metadata(tags map[string]string) (all []metadatum) {
+	for _, key := range told {
+		if v := tags[key]; v != "" && len(v) <= 1000 {
+			all = append(all, metadatum{key, v})
+		}
+	}
+	return all
 }
 
 // inputMetadata is what {GUID}_metadata.json tells: what ffprobe says of the
@@ -253,44 +292,57 @@ func inputMetadata(srcs []Source) inputAsset {
 func inputFile(src Source) inputAssetFile {
 	info := src.Info
 	f := inputAssetFile{
-		Name: src.Name, URI: src.URI, Size: info.Size,
+		Name: src.Name, URI: src.URI, Size: info.Size, Metadata: metadata(info.Tags),
 		Duration: isoDuration(info.Duration), StartTime: isoDuration(info.Start),
 		NumberOfStreams: len(info.Streams), FormatNames: info.Format, FormatVerboseName: info.LongName,
-		OverallBitRate: info.BitRate / 1000,
+		OverallBitRate: info.BitRate, OverallBitRateSpecified: info.BitRate > 0,
 	}
 	for i := range info.Streams {
 		s := &info.Streams[i]
 		t := inputTrack{
-			ID: s.Index, Codec: s.Codec, CodecLongName: s.LongName, FourCC: s.Tag, Profile: s.Profile, TimeBase: s.TimeBase,
-			NumberOfFrames: s.Frames, StartTime: isoDuration(s.Start), Duration: isoDuration(s.Duration),
-			Language: s.Language, Bitrate: s.BitRate / 1000,
-			Disposition: inputDisposition{Default: bit(s.Default), Forced: bit(s.Forced), AttachedPic: bit(s.Picture)},
+			ID: s.Index, Codec: s.Codec, CodecLongName: s.LongName, TimeBase: s.TimeBase,
+			NumberOfFrames: s.Frames, NumberOfFramesSpecified: s.Frames > 0, StartTime: isoDuration(s.Start), Duration: isoDuration(s.Duration),
+			Metadata: metadata(s.Tags),
+		}
+		d := &t.Disposition
+		for name, to := range map[string]*int{"default": &d.Default, "dub": &d.Dub, "original": &d.Original, "comment": &d.Comment, "lyrics": &d.Lyrics, "karaoke": &d.Karaoke,
+			"forced": &d.Forced, "hearing_impaired": &d.HearingImpaired, "visual_impaired": &d.VisualImpaired, "clean_effects": &d.CleanEffects, "attached_pic": &d.AttachedPic} {
+			*to = s.Disposition[name]
 		}
 		switch s.Kind {
 		case "video":
 			dar := ratio(int64(s.Width)*s.SAR.Num, int64(s.Height)*s.SAR.Den)
 			f.VideoTracks = append(f.VideoTracks, inputVideo{
-				inputTrack: t, Level: strconv.Itoa(s.Level), PixelFormat: s.PixelFormat,
+				inputTrack: t, FourCC: s.Tag, Profile: s.Profile, Level: levelName(s.Codec, s.Level), PixelFormat: s.PixelFormat,
 				Width: strconv.Itoa(s.Width), Height: strconv.Itoa(s.Height),
 				DisplayAspectRatioNumerator: float64(dar.Num), DisplayAspectRatioDenominator: float64(dar.Den),
-				SampleAspectRatioNumerator: float64(s.SAR.Num), SampleAspectRatioDenominator: float64(s.SAR.Den),
-				FrameRate: math.Round(s.AverageRate.Float()*1000) / 1000, HasBFrames: s.BFrames > 0,
+				SampleAspectRatioNumerator: float64(s.SAR.Num), SampleAspectRatioNumeratorSpecified: true,
+				SampleAspectRatioDenominator: float64(s.SAR.Den), SampleAspectRatioDenominatorSpecified: true,
+				FrameRate: math.Round(s.AverageRate.Float()*1000) / 1000, Bitrate: s.BitRate, BitrateSpecified: s.BitRate > 0,
+				HasBFrames: s.BFrames, HasBFramesSpecified: true,
 			})
 		case "audio":
 			f.AudioTracks = append(f.AudioTracks, inputAudio{
 				inputTrack: t, SampleFormat: s.SampleFormat, ChannelLayout: s.ChannelLayout,
-				Channels: s.Channels, SamplingRate: s.SampleRate, BitsPerSample: s.BitsPerSample,
+				Channels: s.Channels, SamplingRate: s.SampleRate, Bitrate: s.BitRate, BitrateSpecified: s.BitRate > 0,
+				BitsPerSample: s.BitsPerSample, BitsPerSampleSpecified: true,
 			})
 		}
 	}
 	return f
 }
 
-func bit(b bool) int {
-	if b {
-		return 1
+// levelName is a level as people write it, "4.1", from how its codec counts.
+func levelName(codec string, level int) string {
+	switch {
+	case level <= 0:
+		return ""
+	case codec == "h264":
+		return fmt.Sprintf("%d.%d", level/10, level%10)
+	case codec == "hevc":
+		return fmt.Sprintf("%d.%d", level/30, level%30/3)
 	}
-	return 0
+	return strconv.Itoa(level)
 }
 
 // ratio reduces a fraction; 0/1 if it has no value.

@@ -18,12 +18,20 @@ type outputXML struct {
 }
 
 type outputXMLFile struct {
-	Name     string           `xml:",attr"`
-	Size     int64            `xml:",attr"`
-	Duration string           `xml:",attr"`
-	Sources  []nameXML        `xml:"Sources>Source"`
-	Video    []outputXMLVideo `xml:"VideoTracks>VideoTrack"`
-	Audio    []outputXMLAudio `xml:"AudioTracks>AudioTrack"`
+	Name     string    `xml:",attr"`
+	Size     int64     `xml:",attr"`
+	Duration string    `xml:",attr"`
+	Sources  []nameXML `xml:"Sources>Source"`
+	Video    *videoXML `xml:"VideoTracks"` // nil, not empty
+	Audio    *audioXML `xml:"AudioTracks"`
+}
+
+type videoXML struct {
+	Tracks []outputXMLVideo `xml:"VideoTrack"`
+}
+
+type audioXML struct {
+	Tracks []outputXMLAudio `xml:"AudioTrack"`
 }
 
 type nameXML struct {
@@ -58,7 +66,6 @@ type outputXMLAudio struct {
 	SamplingRate     int    `xml:",attr"`
 	Bitrate          int64  `xml:",attr"`
 	BitsPerSample    int    `xml:",attr"`
-	Language         string `xml:",attr,omitempty"`
 	RequestedProfile string `xml:",attr,omitempty"` // ours
 }
 
@@ -73,7 +80,12 @@ func outputMetadataXML(doc outputAsset, all []*made) []byte {
 		for _, s := range f.Sources {
 			x.Sources = append(x.Sources, nameXML(s))
 		}
-		id := 0 // counted from 0, over both kinds
+		if f.VideoTracks != nil {
+			x.Video = new(videoXML)
+		}
+		if f.AudioTracks != nil {
+			x.Audio = new(audioXML)
+		}
 		for _, v := range f.VideoTracks {
 			peak := int64(0)
 			for _, p := range all[i].parts {
@@ -81,24 +93,22 @@ func outputMetadataXML(doc outputAsset, all []*made) []byte {
 					peak = max(peak, peakGOP(p.track()))
 				}
 			}
-			x.Video = append(x.Video, outputXMLVideo{
-				ID: id, FourCC: strings.ToUpper(v.FourCC), Profile: v.Profile, Level: v.Level, Width: v.Width, Height: v.Height,
+			x.Video.Tracks = append(x.Video.Tracks, outputXMLVideo{
+				ID: len(x.Video.Tracks), FourCC: strings.ToUpper(v.FourCC), Profile: v.Profile, Level: v.Level, Width: v.Width, Height: v.Height,
 				DisplayAspectRatioNumerator: v.DisplayAspectRatioNumerator, DisplayAspectRatioDenominator: v.DisplayAspectRatioDenominator,
 				Framerate: v.Framerate, TargetFramerate: v.Framerate, Bitrate: kbps(v.Bitrate), TargetBitrate: v.TargetBitrate / 1000,
 				MaxGOPBitrate: kbps(peak), RequestedCodec: v.RequestedCodec, SSIMMean: v.SSIMMean, SSIMMinimum: v.SSIMMinimum,
 			})
-			id++
 		}
 		for _, a := range f.AudioTracks {
 			codec := codecsXML[a.Codec]
 			if codec == "" {
 				codec = a.Codec
 			}
-			x.Audio = append(x.Audio, outputXMLAudio{
-				ID: id, Codec: codec, Channels: a.Channels, SamplingRate: a.SamplingRate, Bitrate: kbps(a.Bitrate), BitsPerSample: 16,
-				Language: a.Language, RequestedProfile: a.RequestedProfile,
+			x.Audio.Tracks = append(x.Audio.Tracks, outputXMLAudio{
+				ID: len(x.Audio.Tracks), Codec: codec, Channels: a.Channels, SamplingRate: a.SamplingRate, Bitrate: kbps(a.Bitrate), BitsPerSample: 16,
+				RequestedProfile: a.RequestedProfile,
 			})
-			id++
 		}
 		out.Files = append(out.Files, x)
 	}
@@ -138,9 +148,10 @@ type inputXMLFile struct {
 	FormatNames       string          `xml:",attr"`
 	FormatVerboseName string          `xml:",attr"`
 	StartTime         string          `xml:",attr"`
-	OverallBitRate    int64           `xml:",attr"`
+	OverallBitRate    int64           `xml:",attr,omitempty"` // kbit/s
 	Video             []inputXMLVideo `xml:"VideoTracks>VideoTrack"`
 	Audio             []inputXMLAudio `xml:"AudioTracks>AudioTrack"`
+	Metadata          []metadatum
 }
 
 type inputXMLTrack struct {
@@ -148,61 +159,40 @@ type inputXMLTrack struct {
 	Codec          string `xml:",attr"`
 	CodecLongName  string `xml:",attr"`
 	TimeBase       string `xml:",attr"`
-	NumberOfFrames int64  `xml:",attr"`
+	NumberOfFrames int64  `xml:",attr,omitempty"`
 	StartTime      string `xml:",attr"`
 	Duration       string `xml:",attr"`
-	FourCC         string `xml:",attr"`
-	Profile        string `xml:",attr"`
 }
 
 type inputXMLVideo struct {
 	inputXMLTrack
-	Level                         string         `xml:",attr"`
-	PixelFormat                   string         `xml:",attr"`
-	Width                         string         `xml:",attr"`
-	Height                        string         `xml:",attr"`
-	DisplayAspectRatioNumerator   float64        `xml:",attr"`
-	DisplayAspectRatioDenominator float64        `xml:",attr"`
-	SampleAspectRatioNumerator    float64        `xml:",attr"`
-	SampleAspectRatioDenominator  float64        `xml:",attr"`
-	FrameRate                     float64        `xml:",attr"`
-	Bitrate                       int64          `xml:",attr"`
-	HasBFrames                    bool           `xml:",attr"`
-	Disposition                   dispositionXML `xml:"Disposition"`
-	Metadata                      []metadataXML  `xml:"Metadata"`
+	FourCC                        string  `xml:",attr"`
+	Profile                       string  `xml:",attr,omitempty"`
+	Level                         string  `xml:",attr,omitempty"`
+	PixelFormat                   string  `xml:",attr"`
+	Width                         string  `xml:",attr"`
+	Height                        string  `xml:",attr"`
+	DisplayAspectRatioNumerator   float64 `xml:",attr"`
+	DisplayAspectRatioDenominator float64 `xml:",attr"`
+	SampleAspectRatioNumerator    float64 `xml:",attr"`
+	SampleAspectRatioDenominator  float64 `xml:",attr"`
+	FrameRate                     float64 `xml:",attr"`
+	Bitrate                       int64   `xml:",attr,omitempty"` // kbit/s
+	HasBFrames                    int     `xml:",attr"`
+	Disposition                   inputDisposition
+	Metadata                      []metadatum
 }
 
 type inputXMLAudio struct {
 	inputXMLTrack
-	SampleFormat  string         `xml:",attr"`
-	ChannelLayout string         `xml:",attr"`
-	Channels      int            `xml:",attr"`
-	SamplingRate  int            `xml:",attr"`
-	Bitrate       int64          `xml:",attr"`
-	BitsPerSample int            `xml:",attr"`
-	Disposition   dispositionXML `xml:"Disposition"`
-	Metadata      []metadataXML  `xml:"Metadata"`
-}
-
-// dispositionXML has all the flags of the schema; those that are not looked at
-// are 0.
-type dispositionXML struct {
-	Default         int `xml:",attr"`
-	Dub             int `xml:",attr"`
-	Original        int `xml:",attr"`
-	Comment         int `xml:",attr"`
-	Lyrics          int `xml:",attr"`
-	Karaoke         int `xml:",attr"`
-	Forced          int `xml:",attr"`
-	HearingImpaired int `xml:",attr"`
-	VisualImpaired  int `xml:",attr"`
-	CleanEffects    int `xml:",attr"`
-	AttachedPic     int `xml:",attr"`
-}
-
-type metadataXML struct {
-	Key   string `xml:"key,attr"`
-	Value string `xml:"value,attr"`
+	SampleFormat  string `xml:",attr"`
+	ChannelLayout string `xml:",attr,omitempty"`
+	Channels      int    `xml:",attr"`
+	SamplingRate  int    `xml:",attr"`
+	Bitrate       int64  `xml:",attr,omitempty"` // kbit/s
+	BitsPerSample int    `xml:",attr"`
+	Disposition   inputDisposition
+	Metadata      []metadatum
 }
 
 // inputMetadataXML is {guid of the input asset}_metadata.xml.
@@ -210,28 +200,21 @@ func inputMetadataXML(doc inputAsset) []byte {
 	var out inputXML
 	for _, f := range doc.AssetFile {
 		x := inputXMLFile{Name: f.Name, Size: f.Size, Duration: f.Duration, NumberOfStreams: f.NumberOfStreams, FormatNames: f.FormatNames,
-			FormatVerboseName: f.FormatVerboseName, StartTime: f.StartTime, OverallBitRate: f.OverallBitRate}
-		track := func(t inputTrack) (inputXMLTrack, dispositionXML, []metadataXML) {
-			var meta []metadataXML
-			if t.Language != "" {
-				meta = []metadataXML{{"language", t.Language}}
-			}
-			return inputXMLTrack{t.ID, t.Codec, t.CodecLongName, t.TimeBase, t.NumberOfFrames, t.StartTime, t.Duration, t.FourCC, t.Profile},
-				dispositionXML{Default: t.Disposition.Default, Forced: t.Disposition.Forced, AttachedPic: t.Disposition.AttachedPic}, meta
+			FormatVerboseName: f.FormatVerboseName, StartTime: f.StartTime, OverallBitRate: f.OverallBitRate / 1000, Metadata: f.Metadata}
+		track := func(t inputTrack) inputXMLTrack {
+			return inputXMLTrack{t.ID, t.Codec, t.CodecLongName, t.TimeBase, t.NumberOfFrames, t.StartTime, t.Duration}
 		}
 		for _, v := range f.VideoTracks {
-			t := inputXMLVideo{Level: v.Level, PixelFormat: v.PixelFormat, Width: v.Width, Height: v.Height,
+			x.Video = append(x.Video, inputXMLVideo{inputXMLTrack: track(v.inputTrack), FourCC: v.FourCC, Profile: v.Profile, Level: v.Level,
+				PixelFormat: v.PixelFormat, Width: v.Width, Height: v.Height,
 				DisplayAspectRatioNumerator: v.DisplayAspectRatioNumerator, DisplayAspectRatioDenominator: v.DisplayAspectRatioDenominator,
 				SampleAspectRatioNumerator: v.SampleAspectRatioNumerator, SampleAspectRatioDenominator: v.SampleAspectRatioDenominator,
-				FrameRate: v.FrameRate, Bitrate: v.Bitrate, HasBFrames: v.HasBFrames}
-			t.inputXMLTrack, t.Disposition, t.Metadata = track(v.inputTrack)
-			x.Video = append(x.Video, t)
+				FrameRate: v.FrameRate, Bitrate: v.Bitrate / 1000, HasBFrames: v.HasBFrames, Disposition: v.Disposition, Metadata: v.Metadata})
 		}
 		for _, a := range f.AudioTracks {
-			t := inputXMLAudio{SampleFormat: a.SampleFormat, ChannelLayout: a.ChannelLayout, Channels: a.Channels,
-				SamplingRate: a.SamplingRate, Bitrate: a.Bitrate, BitsPerSample: a.BitsPerSample}
-			t.inputXMLTrack, t.Disposition, t.Metadata = track(a.inputTrack)
-			x.Audio = append(x.Audio, t)
+			x.Audio = append(x.Audio, inputXMLAudio{inputXMLTrack: track(a.inputTrack), SampleFormat: a.SampleFormat, ChannelLayout: a.ChannelLayout,
+				Channels: a.Channels, SamplingRate: a.SamplingRate, Bitrate: a.Bitrate / 1000, BitsPerSample: a.BitsPerSample,
+				Disposition: a.Disposition, Metadata: a.Metadata})
 		}
 		out.Files = append(out.Files, x)
 	}

@@ -158,7 +158,7 @@ func TestWrittenEncode(t *testing.T) {
 			if tt.name == "silence" {
 				b := string(read(t, filepath.Join(dir, "silent_manifest.xml")))
 				for _, want := range []string{`xmlns="http://schemas.microsoft.com/windowsazure/mediaservices/2013/05/mediaencoder/metadata"`,
-					`Name="silent_160x90_200_128.mp4"`, `FourCC="AVC1"`, `TargetBitrate="200"`, `<AudioTrack Id="1" Codec="AacLc" Channels="2" SamplingRate="48000"`, `<Source Name="silent.mp4">`} {
+					`Name="silent_160x90_200_128.mp4"`, `FourCC="AVC1"`, `TargetBitrate="200"`, `<AudioTrack Id="0" Codec="AacLc" Channels="2" SamplingRate="48000"`, `<Source Name="silent.mp4">`} {
 					if !strings.Contains(b, want) {
 						t.Errorf("no %s in %s", want, b)
 					}

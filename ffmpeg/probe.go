@@ -25,6 +25,7 @@ type Info struct {
 	Size     int64         // bytes
 	BitRate  int64         // bit/s of everything, 0 if unknown
 	Streams  []Stream
+	Tags     map[string]string // what the container says of itself
 }
 
 // A Stream is one elementary stream of a file.
@@ -45,8 +46,11 @@ type Stream struct {
 	Default   bool
 	Picture   bool // an attached picture (cover art), not a moving one
 	Forced    bool
-	Impaired  bool // for the hearing or visually impaired
-	Commented bool // a commentary
+	Impaired  bool              // for the hearing or visually impaired
+	Commented bool              // a commentary
+	Tags      map[string]string // as the container has them
+
+	Disposition map[string]int // ffprobe's names of all flags, 1 for those that are set
 
 	// Video.
 	Width, Height int      // of the coded picture, before SAR and Rotation
@@ -168,6 +172,7 @@ func ParseInfo(b []byte) (*Info, error) {
 		Duration: max(0, parseTime(p.Format.Duration)),
 		Size:     max(0, parseInt(p.Format.Size)),
 		BitRate:  max(0, parseInt(p.Format.BitRate)),
+		Tags:     p.Format.Tags,
 	}
 	for i := range p.Streams[:min(len(p.Streams), maxStreams)] {
 		info.Streams = append(info.Streams, p.Streams[i].stream())
@@ -183,6 +188,8 @@ type probed struct {
 		Duration string `json:"duration"`
 		Size     string `json:"size"`
 		BitRate  string `json:"bit_rate"`
+
+		Tags map[string]string `json:"tags"`
 	} `json:"format"`
 	Streams []probedStream `json:"streams"`
 }
@@ -240,6 +247,8 @@ func (p *probedStream) stream() Stream {
 		Forced:        p.Disposition["forced"] != 0,
 		Impaired:      p.Disposition["hearing_impaired"] != 0 || p.Disposition["visual_impaired"] != 0,
 		Commented:     p.Disposition["comment"] != 0,
+		Tags:          p.Tags,
+		Disposition:   p.Disposition,
 		Width:         min(max(0, p.Width), 1<<15),
 		Height:        min(max(0, p.Height), 1<<15),
 		SAR:           Rational{1, 1},
