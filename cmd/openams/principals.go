@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -178,6 +179,12 @@ A server that runs on the data folder sees every change at once.`,
 			if err != nil {
 				return err
 			}
+			signsIn := func(p *identity.Principal) string {
+				if _, c, err := f.Certificate(cmd.Context(), p.AppID); err == nil {
+					return "certificate until " + c.NotAfter.UTC().Format(time.DateOnly)
+				}
+				return "secret"
+			}
 			all, err := f.Principals()
 			if err != nil {
 				return err
@@ -186,9 +193,9 @@ A server that runs on the data folder sees every change at once.`,
 				return printJSON(cmd.OutOrStdout(), all)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tKIND\tCLIENT ID\tROLES")
+			fmt.Fprintln(w, "NAME\tKIND\tCLIENT ID\tSIGNS IN BY\tROLES")
 			for _, p := range all {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Kind, p.AppID, describe(p.Assignments))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.Kind, p.AppID, signsIn(p), describe(p.Assignments))
 			}
 			return w.Flush()
 		},
