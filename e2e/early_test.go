@@ -21,7 +21,7 @@ import (
 // before it is made.
 type earlyJob struct {
 	*sdk
-	t    *testing.T
+	t    testing.TB
 	base string // URL of the server manifest
 }
 

@@ -308,8 +308,8 @@ func (a *awareness) speed() string {
 // Analyse measures the source of a request for a content-aware preset. For other
 // presets, and for a source without a picture, too short to sample or so poor
 // that it gets a single rung anyway, the Title is nil; NewPlan then does without.
-// dir is made and removed again.
-func Analyse(ctx context.Context, tools ffmpeg.Tools, preset ams.Preset, q Request, dir string) (*Title, error) {
+// dir is made and removed again. progress is told of what part is done.
+func Analyse(ctx context.Context, tools ffmpeg.Tools, preset ams.Preset, q Request, dir string, progress func(part float64)) (*Title, error) {
 	r, err := lookup(preset)
 	if err != nil || r.aware == nil {
 		return nil, nil // NewPlan says what is wrong
@@ -353,7 +353,7 @@ func Analyse(ctx context.Context, tools ffmpeg.Tools, preset ams.Preset, q Reque
 				Coding: Coding{Speed: sampleSpeed, Mode: "CRF", CRF: crf, BFrames: 3, References: 1}})
 		}
 	}
-	sums, err := sample(ctx, tools, &v, src.Path, starts, frames, dir)
+	sums, err := sample(ctx, tools, &v, src.Path, starts, frames, dir, progress)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -436,7 +436,9 @@ func (t *tally) quality() float64 { return -10 * math.Log10(max(1e-6, 1-t.likene
 
 // sample encodes the samples, put one after the other, in every way that v has,
 // and compares the results with the first.
-func sample(ctx context.Context, tools ffmpeg.Tools, v *Video, path string, starts []time.Duration, frames int, dir string) ([]tally, error) {
+func sample(ctx context.Context, tools ffmpeg.Tools, v *Video, path string, starts []time.Duration, frames int, dir string, progress func(part float64)) ([]tally, error) {
+	const encodes = 0.7 // what part of it is to encode; the rest is to compare
+	share := func(q ffmpeg.Progress) float64 { return min(1, float64(q.Frame)/float64(frames*len(starts))) }
 	length := time.Duration(float64(frames) / v.Rate.Float() * float64(time.Second))
 	args := []string{"-y"}
 	var cut, joined strings.Builder
@@ -454,7 +456,7 @@ func sample(ctx context.Context, tools ffmpeg.Tools, v *Video, path string, star
 		args = append(args, r.codec()...)
 		args = append(args, "-threads", "1", "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "mp4", ffmpeg.File(file(i)))
 	}
-	if err := tools.Run(ctx, args, nil); err != nil {
+	if err := tools.Run(ctx, args, func(q ffmpeg.Progress) { progress(encodes * share(q)) }); err != nil {
 		return nil, err
 	}
 
@@ -473,7 +475,7 @@ func sample(ctx context.Context, tools ffmpeg.Tools, v *Video, path string, star
 	for i := 1; i < len(v.Rungs); i++ {
 		args = append(args, "-map", fmt.Sprintf("[o%d]", i))
 	}
-	if err := tools.Run(ctx, append(args, "-f", "null", "-"), nil); err != nil {
+	if err := tools.Run(ctx, append(args, "-f", "null", "-"), func(q ffmpeg.Progress) { progress(encodes + (1-encodes)*share(q)) }); err != nil {
 		return nil, err
 	}
 	sums := make([]tally, len(v.Rungs))

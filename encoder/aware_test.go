@@ -112,7 +112,7 @@ func TestContentAware(t *testing.T) {
 		p := aware("ContentAwareEncoding", `{"complexity":"Speed","interleaveOutput":"NonInterleavedOutput","maxHeight":270,"maxLayers":2}`)
 		q := Request{Feeds: []Feed{{Files: []Source{{Name: name + ".mp4", Path: path, Info: info}}}}}
 		samples := filepath.Join(t.TempDir(), "it's: 100%") // a name that filters would trip over
-		title, err := Analyse(t.Context(), tools, p, q, samples)
+		title, err := Analyse(t.Context(), tools, p, q, samples, func(float64) {})
 		if err != nil || title == nil {
 			t.Fatalf("%s: %v, %v", name, title, err)
 		}

@@ -2,6 +2,7 @@ package encoder
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -18,52 +19,94 @@ import (
 )
 
 // BenchmarkEncode compares a whole encode, from probing to the last file of the
-// asset, with ffmpeg alone making the same rungs and the sound from one decode.
-// So does the same encode in chunks, two at a time. The three take turns. It reports
-// all in seconds for each encode, the ratios, and for chunks and ffmpeg the
-// bitrate and quality of all rungs together.
+// asset, with ffmpeg alone making the same rungs and the sound from one decode. So
+// does the same encode in chunks, two at a time, and one that plays early. They take
+// turns. It reports all in seconds for each encode, the ratios, for chunks and ffmpeg
+// the bitrate and quality of all rungs together, and by how many points progress was
+// off: its distance from the share of the time that had passed.
 func BenchmarkEncode(b *testing.B) {
+	for _, size := range []struct{ name, preset string }{{"720p", "H264MultipleBitrate720p"}, {"1080p", "H264MultipleBitrate1080p"}} {
+		b.Run(size.name, func(b *testing.B) { benchmarkEncode(b, size.name, size.preset) })
+	}
+}
+
+// benchFilm is the film of the benchmarks in a size: the montage of the sample
+// clips, or a test picture where there is none.
+func benchFilm(b *testing.B, tools ffmpeg.Tools, size string) string {
+	b.Helper()
+	film := ""
+	if dir := os.Getenv("OPENAMS_TEST_MEDIA"); dir != "" {
+		film = filepath.Join(dir, "montage-720p24-stereo-42s.mp4")
+		if size == "720p" {
+			return film
+		}
+	}
+	path := filepath.Join(b.TempDir(), "film.mp4")
+	args := []string{"-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=24:duration=20", "-f", "lavfi", "-i", "sine=duration=20", "-c:a", "aac"}
+	if film != "" {
+		args = append(ffmpeg.Input(film), "-c:a", "copy")
+	}
+	if size == "1080p" {
+		args = append(args, "-vf", "scale=1920:1080:flags=bicubic")
+	}
+	if err := tools.Run(b.Context(), append(args, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "16", path), nil); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func benchmarkEncode(b *testing.B, size, name string) {
 	tools, err := ffmpeg.Find("", "")
 	if err != nil {
 		b.Fatal(err)
 	}
-	path := filepath.Join(b.TempDir(), "film.mp4")
-	if dir := os.Getenv("OPENAMS_TEST_MEDIA"); dir != "" {
-		path = filepath.Join(dir, "montage-720p24-stereo-42s.mp4")
-	} else if err := tools.Run(b.Context(), []string{"-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=24:duration=20",
-		"-f", "lavfi", "-i", "sine=duration=20", "-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", path}, nil); err != nil {
-		b.Fatal(err)
-	}
+	path := benchFilm(b, tools, size)
 	info, err := tools.Probe(b.Context(), path)
 	if err != nil {
 		b.Fatal(err)
 	}
-	plan, err := NewPlan(preset("H264MultipleBitrate720p"), One("film", info, Clip{}))
+	plan, err := NewPlan(preset(name), One("film", info, Clip{}))
 	if err != nil {
 		b.Fatal(err)
 	}
-	var whole, bare, chunked cost
-	var inChunks, plain []rated
-	for b.Loop() {
-		whole.add(b, func() error {
+	encode := func(c *cost, how How) (files []OutputFile, off float64) {
+		p := *plan
+		p.Early = how.Publish != nil
+		type mark struct{ at, percent float64 }
+		var marks []mark
+		begin := time.Now()
+		c.add(b, func() error {
 			media, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
 			if err != nil {
 				return err
 			}
-			_, err = Encode(b.Context(), tools, plan, media, filepath.Join(b.TempDir(), "out"), nil)
+			files, err = EncodeAs(b.Context(), tools, &p, media, how, filepath.Join(b.TempDir(), "out"),
+				func(percent float64) { marks = append(marks, mark{time.Since(begin).Seconds(), percent}) })
 			return err
 		})
+		whole := time.Since(begin).Seconds()
+		for _, m := range marks {
+			off = max(off, math.Abs(m.percent-100*m.at/whole))
+		}
+		return files, off
+	}
+	var whole, bare, chunked, early cost
+	var inChunks, plain []rated
+	var wholeOff, chunksOff, earlyOff, first float64
+	for b.Loop() {
+		_, wholeOff = encode(&whole, How{})
 		dir := b.TempDir()
 		bare.add(b, func() error { return exec.Command(tools.FFmpeg, bareArgs(plan, path, dir)...).Run() })
 		var files []OutputFile
-		chunked.add(b, func() error {
-			media, _, err := Choose(b.Context(), tools, []Source{{Name: "film.mp4", Path: path}})
-			if err != nil {
-				return err
+		files, chunksOff = encode(&chunked, How{Lanes: 2})
+		begin := time.Now()
+		first = 0
+		_, earlyOff = encode(&early, How{Lanes: 2, Name: "film", Publish: func(_ context.Context, f OutputFile) error {
+			if strings.HasSuffix(f.Name, ".ism") && first == 0 {
+				first = time.Since(begin).Seconds()
 			}
-			files, err = EncodeAs(b.Context(), tools, plan, media, How{Lanes: 2}, filepath.Join(b.TempDir(), "out"), nil)
-			return err
-		})
+			return nil
+		}})
 		if inChunks == nil {
 			inChunks = rate(b, tools, plan, path, files)
 			var alone []OutputFile
@@ -74,16 +117,23 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 	n := float64(b.N)
-	b.ReportMetric(whole.wall/n, "job-wall-s")
 	b.ReportMetric(bare.wall/n, "ffmpeg-wall-s")
-	b.ReportMetric(whole.wall/bare.wall, "wall-ratio")
-	b.ReportMetric(whole.cpu/n, "job-cpu-s")
 	b.ReportMetric(bare.cpu/n, "ffmpeg-cpu-s")
+	b.ReportMetric(whole.wall/n, "job-wall-s")
+	b.ReportMetric(whole.cpu/n, "job-cpu-s")
+	b.ReportMetric(whole.wall/bare.wall, "wall-ratio")
 	b.ReportMetric(whole.cpu/bare.cpu, "cpu-ratio")
+	b.ReportMetric(wholeOff, "progress-off-points")
 	b.ReportMetric(chunked.wall/n, "chunks-wall-s")
+	b.ReportMetric(chunked.cpu/n, "chunks-cpu-s")
 	b.ReportMetric(chunked.wall/(chunked.cpu/2), "chunks-wall-of-cpu/2")
 	b.ReportMetric(chunked.cpu/bare.cpu, "chunks-cpu-ratio")
 	b.ReportMetric(100*saving(plain, inChunks), "chunks-saved-%")
+	b.ReportMetric(chunksOff, "chunks-progress-off-points")
+	b.ReportMetric(early.wall/n, "early-wall-s")
+	b.ReportMetric(early.cpu/bare.cpu, "early-cpu-ratio")
+	b.ReportMetric(first, "early-first-s")
+	b.ReportMetric(earlyOff, "early-progress-off-points")
 	b.Logf("ffmpeg %v\nchunks %v", plain, inChunks)
 }
 
@@ -170,7 +220,7 @@ func BenchmarkContentAware(b *testing.B) {
 				var analysis cost
 				var title *Title
 				analysis.add(b, func() (err error) {
-					title, err = Analyse(b.Context(), tools, preset("ContentAwareEncoding"), q, filepath.Join(b.TempDir(), "samples"))
+					title, err = Analyse(b.Context(), tools, preset("ContentAwareEncoding"), q, filepath.Join(b.TempDir(), "samples"), func(float64) {})
 					return err
 				})
 				aware := run(preset("ContentAwareEncoding"), title)

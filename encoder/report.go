@@ -20,7 +20,7 @@ type likeness struct{ mean, least float64 }
 
 // compare measures every rung against the source, which is decoded once more
 // for it.
-func (p *Plan) compare(ctx context.Context, tools ffmpeg.Tools, paths []string, parts map[string]*part, dir string) error {
+func (p *Plan) compare(ctx context.Context, tools ffmpeg.Tools, paths []string, parts map[string]*part, dir string, progress func(part float64)) error {
 	if strings.ContainsAny(dir, `\':;,[]%=`) {
 		return fmt.Errorf("the scratch folder %q has a character that ffmpeg's filters do not take", dir)
 	}
@@ -42,7 +42,11 @@ func (p *Plan) compare(ctx context.Context, tools ffmpeg.Tools, paths []string, 
 	for i := range rungs.Rungs {
 		args = append(args, "-map", fmt.Sprintf("[x%d]", i))
 	}
-	if err := tools.Run(ctx, append(args, "-fps_mode", "passthrough", "-f", "null", "-"), nil); err != nil {
+	if err := tools.Run(ctx, append(args, "-fps_mode", "passthrough", "-f", "null", "-"), func(q ffmpeg.Progress) {
+		if p.Video.Frames > 0 {
+			progress(min(1, float64(q.Frame)/float64(p.Video.Frames)))
+		}
+	}); err != nil {
 		return err
 	}
 	for i := range rungs.Rungs {

@@ -317,8 +317,12 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 	if err := cutCopies(ctx, w.c.Tools, task.Preset, &request, filepath.Join(dir, "cut")); err != nil {
 		return nil, err
 	}
-	if request.Title, err = Analyse(ctx, w.c.Tools, task.Preset, request, filepath.Join(dir, "samples")); err != nil {
+	if request.Title, err = Analyse(ctx, w.c.Tools, task.Preset, request, filepath.Join(dir, "samples"), func(part float64) { progress(analysisShare * part) }); err != nil {
 		return nil, err
+	}
+	begin := 0.0
+	if request.Title != nil {
+		begin = analysisShare
 	}
 	plan, err := NewPlan(task.Preset, request)
 	if err != nil {
@@ -345,7 +349,7 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 			return nil, uploadError(ctx, err, out, "its files")
 		}
 	}
-	outputs, err := EncodeAs(ctx, w.c.Tools, plan, plan.sources(request), how, filepath.Join(dir, "out"), func(p float64) { progress(p * 0.99) })
+	outputs, err := EncodeAs(ctx, w.c.Tools, plan, plan.sources(request), how, filepath.Join(dir, "out"), func(p float64) { progress(begin + (99-begin)*p/100) })
 	if err != nil {
 		return out, err
 	}
@@ -354,6 +358,10 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 	}
 	return out, w.record(ctx, out)
 }
+
+// analysisShare is what percent of a task the analysis of its source is: at most a
+// tenth of the encode.
+const analysisShare = 8
 
 // record makes the AssetFiles of an output asset.
 func (w *Worker) record(ctx context.Context, out *ams.Asset) error {

@@ -132,12 +132,18 @@ func (s *service) files(a *ams.Asset) []string {
 
 func (s *service) submit(job, presetName string, in ams.JobInput, out string) *ams.Job {
 	s.t.Helper()
+	return s.submitWith(job, presetName, in, out, nil)
+}
+
+// submitWith is submit with correlationData.
+func (s *service) submitWith(job, presetName string, in ams.JobInput, out string, correlation map[string]string) *ams.Job {
+	s.t.Helper()
 	ctx := s.t.Context()
 	_, _, err := s.account.CreateOrUpdateTransform(ctx, presetName, account.TransformInput{Outputs: []ams.TransformOutput{{Preset: preset(presetName)}}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	j, err := s.account.SubmitJob(ctx, presetName, job, account.JobRequest{Input: in, Outputs: []account.JobOutput{{Asset: out}}})
+	j, err := s.account.SubmitJob(ctx, presetName, job, account.JobRequest{Input: in, Outputs: []account.JobOutput{{Asset: out}}, Correlation: correlation})
 	if err != nil {
 		s.t.Fatal(err)
 	}
