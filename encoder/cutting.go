@@ -306,7 +306,7 @@ func cutCopies(ctx context.Context, tools ffmpeg.Tools, preset ams.Preset, q *Re
 			continue
 		}
 		src := &feed.Files[i]
-		src.Path = paths[n]
+		src.Path, src.Blob = paths[n], nil
 		if src.Info, err = tools.Probe(ctx, src.Path); err != nil {
 			return err
 		}
