@@ -94,6 +94,15 @@ func configuration(p ams.Preset) string {
 	return body.Configuration
 }
 
+// presetName is what the log calls a preset: its body, but of processors that do
+// not encode the type alone, as task definitions have keys in them.
+func presetName(p ams.Preset) string {
+	if processorOf(p.Type) != nil {
+		return p.Type
+	}
+	return string(p.Body)
+}
+
 // outputs lists files in a folder as outputs.
 func outputs(dir string, names []string) []OutputFile {
 	var files []OutputFile

@@ -180,7 +180,7 @@ const settle = 30 * time.Second
 func (w *Worker) work(ctx context.Context, claim *jobqueue.Claim) {
 	job, task := claim.Job, claim.Task
 	log := w.c.Log.With("worker", w.c.Name, "job", job.Name, "transform", job.Transform, "task", task.ID, "attempt", task.Attempt)
-	log.Info("task started", "preset", string(task.Preset.Body))
+	log.Info("task started", "preset", presetName(task.Preset))
 	begin := time.Now()
 
 	// For this attempt, another worker, who takes notes.
