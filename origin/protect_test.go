@@ -101,8 +101,11 @@ func newShielded(t testing.TB, body string, grants ...account.KeyGrant) (s *stag
 	s = newStage(t, func(c *Config) {
 		sh.Locators, c.Locators, c.Keys, c.Changes = c.Locators, sh, sh, nil
 	})
-	sh.locator = s.publish("Predefined_ClearStreamingOnly")
-	return s, sh, sh.locator
+	guarded = s.publish("Predefined_ClearStreamingOnly")
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.locator = guarded
+	return s, sh, guarded
 }
 
 func allKeys() []account.KeyGrant {
@@ -246,7 +249,8 @@ func TestSampleAES(t *testing.T) {
 		{"film.ism/QualityLevels(64000)/Manifest(audio_eng,format=m3u8-aapl", "film.ism/QualityLevels(64000)/Fragments(audio_eng=0,format=m3u8-aapl"},
 		{"film.ism/QualityLevels(600000)/Manifest(video,format=m3u8-aapl-v3", "film.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-aapl-v3"},
 	} {
-		clear, open := hash(tt.playlist+")"), s.get(tt.segment+")")
+		open := s.get(tt.segment + ")")
+		clear := hash(tt.playlist + ")")
 		if len(clear) < 300 {
 			t.Fatalf("%s: only %d frames", tt.playlist, len(clear))
 		}
