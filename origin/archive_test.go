@@ -186,7 +186,7 @@ func TestLiveArchiveProtected(t *testing.T) {
 	}
 	s.under(guarded, func() {
 		c := probe.Config{Keys: map[string][]byte{strings.ReplaceAll(kidVideo, "-", ""): valueVideo}, Client: &http.Client{Transport: keyServer(valueVideo)}}
-		for _, f := range []string{"format=m3u8-aapl,encryption=cbc", "format=mpd-time-cmaf,encryption=cenc", "format=m3u8-cmaf,encryption=cbcs-aapl", "encryption=piff"} {
+		for _, f := range []string{"format=m3u8-aapl,encryption=cbc", "format=m3u8-aapl,encryption=cbcs-aapl", "format=mpd-time-cmaf,encryption=cenc", "format=m3u8-cmaf,encryption=cbcs-aapl", "encryption=piff"} {
 			s.probed("rec.ism/manifest("+f+")", c)
 		}
 	})
@@ -232,9 +232,11 @@ func TestGrowing(t *testing.T) {
 			t.Errorf("%s: live: %v", f, r.Live)
 		}
 	}
-	res, _ := s.do("GET", s.at("rec.ism/QualityLevels(600000)/Fragments(video=0,format=m3u8-cmaf)"))
-	if got := res.Header.Get("Cache-Control"); got != "public, max-age=60" {
-		t.Errorf("Cache-Control of a segment %q", got)
+	for _, f := range []string{"m3u8-cmaf", "m3u8-aapl", "m3u8-aapl"} { // made, and then kept
+		res, _ := s.do("GET", s.at("rec.ism/QualityLevels(600000)/Fragments(video=0,format="+f+")"))
+		if got := res.Header.Get("Cache-Control"); res.StatusCode != 200 || got != "public, max-age=60" {
+			t.Errorf("%s: %s: Cache-Control of a segment %q", f, res.Status, got)
+		}
 	}
 	put(6 * packager.Timescale)
 	look(3, "EVENT", "#EXT-X-ENDLIST")

@@ -85,10 +85,8 @@ func (k *kept) Write(p []byte) (int, error) {
 
 // sendKept answers with a segment that was made for somebody else, without
 // looking at the presentation's index.
-func sendKept(a *answer, r *http.Request, k *kept) error {
-	hd := a.Header()
-	hd["Cache-Control"] = a.caching(segmentCaching)
-	hd["Content-Type"] = []string{k.contentType}
+func sendKept(a *answer, r *http.Request, p *presentation, k *kept) error {
+	describeSegment(a, p, k.contentType)
 	return sendRange(a, r, body{etag: k.etag, size: int64(len(k.data)), write: k.write})
 }
 

@@ -24,6 +24,16 @@ var segmentCaching = []string{"public, max-age=259200, immutable"}
 // and leave none of them.
 var earlySegmentCaching = []string{"public, max-age=60"}
 
+// describeSegment sets the headers of a segment of p.
+func describeSegment(a *answer, p *presentation, contentType string) {
+	hd := a.Header()
+	hd["Cache-Control"] = a.caching(segmentCaching)
+	if p.Early {
+		hd["Cache-Control"] = earlySegmentCaching
+	}
+	hd["Content-Type"] = []string{contentType}
+}
+
 // sendSegment answers with a segment or a range of it.
 func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key keptKey, seal *seal, s *packager.Segment) error {
 	sum := fnv.New64a()
@@ -59,14 +69,9 @@ func (h *Handler) sendSegment(a *answer, r *http.Request, p *presentation, key k
 		if err != nil {
 			return err
 		}
-		return sendKept(a, r, k)
+		return sendKept(a, r, p, k)
 	}
-	hd := a.Header()
-	hd["Cache-Control"] = a.caching(segmentCaching)
-	if p.Early {
-		hd["Cache-Control"] = earlySegmentCaching
-	}
-	hd["Content-Type"] = []string{s.ContentType}
+	describeSegment(a, p, s.ContentType)
 	return sendRange(a, r, body{
 		etag: etag, size: s.Size,
 		write: func(w io.Writer, off, n int64) error {

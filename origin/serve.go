@@ -112,7 +112,7 @@ func (h *Handler) play(a *answer, r *http.Request, p *published, q *Request, f *
 	if q.Kind == Media {
 		prefetch(a, r, show.Presentation, q)
 		if k, ok := h.kept.peek(key); ok {
-			return sendKept(a, r, k)
+			return sendKept(a, r, show, k)
 		}
 	}
 	f, o, err := seal.sealed(show, f)
