@@ -158,12 +158,19 @@ func (s *Server) changeset(out *bytes.Buffer, outer *call, ops []*operation, bou
 // insert of that entity, so that a job and its tasks are one.
 func (s *Server) plan(outer *call, ops []*operation) (plan []*planned, failed *planned, err error) {
 	known := map[string]*made{}
+	size := 0
 	for _, op := range ops {
 		c, err := s.operationCall(outer, op)
 		p := &planned{c: c, id: op.header.Get("Content-Id"), index: -1}
 		c.made = maps.Clone(known) // of those before it
 		if err == nil {
 			err = s.planOne(p)
+		}
+		if err == nil && p.made != nil {
+			// Everybody else waits for the transaction.
+			if size += p.made.insert.entities(); size > maxParts {
+				err = BadRequest("The changeset makes more than %d entities.", maxParts)
+			}
 		}
 		if err != nil {
 			return nil, p, err

@@ -155,6 +155,7 @@ func TestChangeset(t *testing.T) {
 		one("GET", "Assets", "Content-ID: 2\n", ""),
 		one("MERGE", "Assets('none')", "Content-ID: 2\n", "{}"),
 		one("POST", "$9/Files", "Content-ID: 2\n", `{"Name":"x"}`),
+		one("POST", "Jobs", "Content-ID: 2\n", `{"Tasks":[`+strings.Repeat(`{"MediaProcessorId":"m","TaskBody":"b"},`, 999)+`]}`), // with the asset and itself one too many
 	} {
 		_, got := send(one("POST", "Assets", "Content-ID: 1\n", `{"Name":"x"}`), bad)
 		if strings.Contains(got, "201 Created") || strings.Contains(got, "changesetresponse") || !strings.Contains(got, "Content-ID: 2") || !strings.Contains(got, "\r\n\r\n1\r\n") {

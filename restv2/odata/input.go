@@ -7,8 +7,20 @@ import (
 	"strings"
 )
 
-// maxParts bounds the entities that one insert brings or refers to.
+// maxParts bounds the entities that one insert, or one changeset, brings or refers
+// to.
 const maxParts = 1000
+
+// entities is how many entities in makes.
+func (in *Insert) entities() int {
+	n := 1
+	for _, parts := range in.Inline {
+		for _, part := range parts {
+			n += part.entities()
+		}
+	}
+	return n
+}
 
 // body reads the body of c as an object; one that is empty is an empty object.
 func (s *Server) body(c *call) (*object, error) {
