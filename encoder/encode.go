@@ -468,6 +468,9 @@ func explain(ctx context.Context, tools ffmpeg.Tools, plan *Plan, srcs []Source,
 	if strings.Contains(fail.Tail, "No space left on device") {
 		return jobErrorf(ams.ServiceTransientError, "The encoder ran out of disk space while it encoded %q.", src.Name)
 	}
+	if strings.Contains(fail.Tail, "File too large") {
+		return errors.Join(jobErrorf(ams.ServiceError, "Encoding %q made a file of more than %d bytes, which is all that one may have.", src.Name, tools.Limits.File), err)
+	}
 	if lacks := fail.Lacks(); lacks != "" {
 		return errors.Join(jobErrorf(ams.ConfigurationUnsupported, "This server's ffmpeg lacks the %s, which the preset needs.", lacks), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/openams/openams/ams"
@@ -27,6 +28,9 @@ func jobErrorf(code ams.JobErrorCode, format string, args ...any) *ams.JobError 
 func serviceError(err error) error {
 	if _, ok := errors.AsType[*ams.JobError](err); ok {
 		return err
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return errors.Join(jobErrorf(ams.ServiceTransientError, "The encoder ran out of disk space."), err)
 	}
 	if stall, ok := errors.AsType[*ffmpeg.StallError](err); ok {
 		return errors.Join(jobErrorf(ams.ServiceTransientError, "ffmpeg made no progress for %v and was stopped.", stall.After), err)

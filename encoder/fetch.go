@@ -239,8 +239,8 @@ func (w *Worker) openBlob(ctx context.Context, in *ams.Asset, name, path string,
 		return f, jobErrorf(ams.DownloadNotAccessible, "The input asset '%s' has no file '%s'.", in.Name, name)
 	case ams.CodeOf(err) == ams.Invalid: // it cannot be decrypted
 		return f, jobErrorf(ams.DownloadNotAccessible, "%s", err)
-	case err != nil:
-		return f, fmt.Errorf("open %q of the asset %q: %w", name, in.Name, err)
+	case err != nil: // the record is there, the bytes are not to be had
+		return f, errors.Join(jobErrorf(ams.DownloadTransientError, "The file '%s' of the input asset '%s' could not be read from the storage; the log of the server says why.", name, in.Name), err)
 	}
 	*opened = append(*opened, r)
 	f.Secret = r.Decrypts()
