@@ -34,6 +34,9 @@ func (p *Plan) Args(paths []string, dir string) []string {
 	if !p.Tolerant {
 		args = append(args, "-xerror")
 	}
+	if p.accelerated() {
+		args = append(args, p.Video.Rungs[0].device()...)
+	}
 	for i, in := range p.Inputs {
 		args = append(args, in.open(paths[i], p.Tolerant)...)
 	}
@@ -132,6 +135,12 @@ func (r *Rung) codec() []string {
 	gop, rate, most := strconv.Itoa(r.GOP), strconv.Itoa(r.Bitrate), r.Bitrate
 	if r.MaxBitrate > 0 {
 		most = r.MaxBitrate
+	}
+	if r.Hardware != "" {
+		if r.Mode == "CBR" {
+			most = r.Bitrate
+		}
+		return r.hard(most)
 	}
 	pace := r.Speed
 	if pace == "" {
@@ -296,7 +305,7 @@ func (v *Video) filters() []string {
 		outputs = append(outputs, fmt.Sprintf("[s%d]%s[%s]", len(outputs), filters, name))
 	}
 	for i, r := range v.Rungs {
-		branch(resize(r.Width, r.Height, r.Pad), fmt.Sprintf("v%d", i))
+		branch(resize(r.Width, r.Height, r.Pad)+r.upload(), fmt.Sprintf("v%d", i))
 	}
 	for i := range v.Images {
 		branch(v.Images[i].filters(), fmt.Sprintf("i%d", i))

@@ -75,6 +75,7 @@ type Rung struct {
 	Bitrate       int           // bit/s aimed at
 	GOP           int           // frames from IDR to IDR
 	Every         time.Duration `json:",omitempty"` // time from IDR to IDR where frames keep theirs, instead
+	Hardware      string        `json:",omitempty"` // ffmpeg's encoder in hardware that makes it; "" for software
 	Threads       int           `json:",omitempty"` // of the encoder, 0 for its own choice
 	Buffered      float64       `json:",omitempty"` // part of the decoder's buffer that is full at the start, 0 for the encoder's choice
 	Part          string        `json:",omitempty"` // as in File.Parts; empty: by its place

@@ -25,7 +25,10 @@ func (p *Plan) compare(ctx context.Context, tools ffmpeg.Tools, paths []string, 
 		return fmt.Errorf("the scratch folder %q has a character that ffmpeg's filters do not take", dir)
 	}
 	rungs := *p.Video
-	rungs.Images = nil
+	rungs.Images, rungs.Rungs = nil, slices.Clone(rungs.Rungs)
+	for i := range rungs.Rungs {
+		rungs.Rungs[i].Hardware = "" // pictures stay where the filter sees them
+	}
 	args := []string{}
 	for i, in := range p.Inputs {
 		args = append(args, in.open(paths[i], true)...)

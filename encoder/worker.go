@@ -72,6 +72,7 @@ type WorkerConfig struct {
 	Inputs   downloader
 	Tools    ffmpeg.Tools
 	Commands Commands // what ffmpeg cannot do
+	Hardware []string // ffmpeg's encoders in hardware that may be used, see TryHardware
 	Scratch  string   // folder for files on their way; workers may share it, each has a folder of its name in it
 	Lanes    int      // chunks that are encoded at the same time; below 2: pictures are encoded in one piece
 	Chunks   string   // folder of finished chunks, which outlive the process; empty: they do not
@@ -328,8 +329,7 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 	if err != nil {
 		return nil, err
 	}
-	w.notes.planned(plan)
-	planned()
+	plan.accelerate(w.c.Hardware)
 	kept := w.chunks(task)
 	if out.Options == ams.StorageEncrypted || slices.ContainsFunc(plan.sources(request), func(s Source) bool { return s.Secret }) {
 		kept = "" // chunks outlive the attempt
@@ -349,7 +349,22 @@ func (w *Worker) run(ctx context.Context, job *ams.Job, task *ams.Task, dir stri
 			return nil, uploadError(ctx, err, out, "its files")
 		}
 	}
-	outputs, err := EncodeAs(ctx, w.c.Tools, plan, plan.sources(request), how, filepath.Join(dir, "out"), func(p float64) { progress(begin + (99-begin)*p/100) })
+	soft := how
+	if plan.Early {
+		plan.decelerate() // what is published cannot be made in another way
+	} else if plan.accelerated() {
+		how.Lanes, how.Share = 0, nil // hardware has few encoders, and one is enough
+	}
+	w.notes.planned(plan)
+	planned()
+	encode := func(how How) ([]OutputFile, error) {
+		return EncodeAs(ctx, w.c.Tools, plan, plan.sources(request), how, filepath.Join(dir, "out"), func(p float64) { progress(begin + (99-begin)*p/100) })
+	}
+	outputs, err := encode(how)
+	if e, ok := errors.AsType[*ams.JobError](err); ok && ctx.Err() == nil && e.Code.Category() == "Service" && plan.decelerate() {
+		w.c.Log.Warn("hardware failed to encode; it is done again in software", "job", job.Name, "task", task.ID, "err", err)
+		outputs, err = encode(soft)
+	}
 	if err != nil {
 		return out, err
 	}

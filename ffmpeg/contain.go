@@ -51,7 +51,7 @@ func (c *Confinement) Write(folder string) {
 var system = []string{
 	"/usr", "/lib", "/lib32", "/lib64", "/bin", "/opt", "/nix/store", "/run/current-system",
 	"/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/localtime", "/etc/fonts", "/etc/OpenCL", "/etc/vulkan",
-	"/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices",
+	"/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/driver/nvidia", "/proc/devices", "/sys/devices", "/sys/class/drm", "/sys/dev/char",
 }
 
 // devices may be written to as well: nothing, and graphics cards.

@@ -43,6 +43,7 @@ type config struct {
 	FFmpeg        string `koanf:"ffmpeg"`
 	FFprobe       string `koanf:"ffprobe"`
 	FFmpegMemory  int64  `koanf:"ffmpeg-memory"`
+	Hardware      string `koanf:"hardware"`
 
 	// Programs for what ffmpeg cannot do, docs/plugins.md.
 	SpeechCommand     string        `koanf:"speech-command"`
@@ -125,6 +126,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("tls-key", "", "PEM `FILE` with the key of --tls-cert")
 	f.String("ffmpeg", "ffmpeg", "ffmpeg program")
 	f.String("ffprobe", "ffprobe", "ffprobe program")
+	f.String("hardware", "off", "encoders in hardware to use where a trial works: off, auto, or some of ffmpeg's (h264_nvenc,hevc_nvenc)")
 	f.Int64("ffmpeg-memory", 0, "MiB that one ffmpeg may use (0: three quarters of the machine's)")
 	f.String("speech-command", "", "program and arguments for speech to text, called as whisper.cpp's whisper-cli is (docs/plugins.md)")
 	f.String("faces-command", "", "program and arguments that find faces")

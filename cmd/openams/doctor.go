@@ -6,12 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/openams/openams/blob"
 	"github.com/openams/openams/blob/disk"
 	"github.com/openams/openams/catalog"
+	"github.com/openams/openams/encoder"
 	"github.com/openams/openams/ffmpeg"
 )
 
@@ -22,7 +24,8 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor [--data DIR [--repair]]",
 		Short: "Check ffmpeg, and the records of a stopped server against the bytes on its disk",
 		Long: `doctor lists what openams uses of ffmpeg, and what does not work without a
-feature that this ffmpeg lacks. Then it reads every byte that the catalog of DIR
+feature that this ffmpeg lacks, and, without --data, whether a graphics card can
+encode. Then it reads every byte that the catalog of DIR
 names and compares it with the sums that were kept when it was written. It names
 damaged and missing files, and files that nothing names. Nothing is changed,
 unless --repair moves the latter aside, to DIR/blobs/.orphans. It fails when a
@@ -34,7 +37,7 @@ blob is damaged or ffmpeg cannot encode.`,
 	cmd.Flags().StringVar(&data, "data", os.Getenv("OPENAMS_DATA"), "the data folder")
 	cmd.Flags().BoolVar(&repair, "repair", false, "move files that nothing names aside")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		err := examineTools(cmd, program, probe)
+		err := examineTools(cmd, program, probe, data == "")
 		if data == "" && repair {
 			return errors.New("doctor: which data folder is to be repaired? Say --data DIR")
 		}
@@ -46,8 +49,9 @@ blob is damaged or ffmpeg cannot encode.`,
 	return cmd
 }
 
-// examineTools lists what ffmpeg can do for openams.
-func examineTools(cmd *cobra.Command, program, probe string) error {
+// examineTools lists what ffmpeg can do for openams, on request with graphics
+// cards too, which takes some seconds.
+func examineTools(cmd *cobra.Command, program, probe string, cards bool) error {
 	out := cmd.OutOrStdout()
 	tools, err := ffmpeg.Find(program, probe)
 	if err != nil {
@@ -82,6 +86,18 @@ func examineTools(cmd *cobra.Command, program, probe string) error {
 		} else {
 			fmt.Fprintf(out, "  no   %s: %s\n", c.what, c.lesser)
 		}
+	}
+	if !cards {
+		return nil
+	}
+	trials, err := encoder.TryHardware(cmd.Context(), tools, "auto")
+	if err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	if works := encoder.Working(trials); works != nil {
+		fmt.Fprintf(out, "  yes  hardware encodes (used with --hardware auto): %s\n", strings.Join(works, ", "))
+	} else {
+		fmt.Fprintf(out, "  no   hardware encodes: none of %d encoders could\n", len(trials))
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	}
 
 	// The outside: ffmpeg, HTTP inputs, ports.
-	tools, err := findTools(ctx, c, log)
+	tools, hardware, err := findTools(ctx, c, log)
 	if err != nil {
 		return err
 	}
@@ -329,7 +329,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger, ready func(*endpoin
 	// Run.
 	working, stopWork := context.WithCancel(ctx)
 	defer stopWork()
-	background := startAll(working, append(workers(c, "worker", scratch, c.Data, queue, accounts, inputs, tools, commands, log),
+	background := startAll(working, append(workers(c, "worker", scratch, c.Data, queue, accounts, inputs, tools, hardware, commands, log),
 		blobs.Run, events.Run, accounts.Run, accounts.RunIngest)...)
 	https, blobTLS := "https://"+at(c.Host, ports.https), "https://"+at(blobHost, ports.blobTLS)
 	e := &endpoints{

@@ -38,7 +38,7 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	tools, err := findTools(ctx, c, log)
+	tools, hardware, err := findTools(ctx, c, log)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func work(ctx context.Context, c *config, log *slog.Logger) (err error) {
 		return err
 	}
 	name := fmt.Sprintf("%s-%d", host, os.Getpid())
-	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, dial.New(outgoing), tools, commands, log)...)
+	ended := startAll(ctx, workers(c, name, scratch, c.Shared, queue, accounts, dial.New(outgoing), tools, hardware, commands, log)...)
 	log.Info("working", "version", version(), "name", name, "workers", c.Workers)
 	return ended()
 }
@@ -114,30 +114,44 @@ func openStore(ctx context.Context, c *config, dir string, log *slog.Logger) (*c
 // deleted.
 const reserve = 8 << 20
 
-// findTools finds ffmpeg and makes sure that it can do what the encoder asks.
-func findTools(ctx context.Context, c *config, log *slog.Logger) (ffmpeg.Tools, error) {
-	tools, err := ffmpeg.Find(c.FFmpeg, c.FFprobe)
-	if err != nil {
-		return tools, err
+// findTools finds ffmpeg, makes sure that it can do what the encoder asks, and
+// tries the encoders in hardware that are to be used.
+func findTools(ctx context.Context, c *config, log *slog.Logger) (tools ffmpeg.Tools, hardware []string, err error) {
+	if tools, err = ffmpeg.Find(c.FFmpeg, c.FFprobe); err != nil {
+		return tools, nil, err
 	}
 	if c.FFmpegMemory > 0 {
 		tools.Limits.Memory = c.FFmpegMemory << 20
 	}
 	build, err := tools.Check(ctx)
 	if err != nil {
-		return tools, err
+		return tools, nil, err
 	}
 	log.Info("ffmpeg found", "path", tools.FFmpeg, "version", build.Version, "namespaces", build.Apart, "confined", build.Confined)
 	for _, f := range build.Missing() {
 		log.Warn("ffmpeg lacks a feature", "lacks", f.String(), "for", f.For)
 	}
-	return tools, nil
+	trials, err := encoder.TryHardware(ctx, tools, c.Hardware)
+	if err != nil {
+		return tools, nil, fmt.Errorf("--hardware: %w", err)
+	}
+	for _, t := range trials {
+		switch {
+		case t.Err == nil:
+			log.Info("hardware encodes", "encoder", t.Encoder)
+		case c.Hardware == "auto":
+			log.Debug("hardware does not encode", "encoder", t.Encoder, "err", t.Err)
+		default:
+			log.Warn("hardware does not encode", "encoder", t.Encoder, "err", t.Err)
+		}
+	}
+	return tools, encoder.Working(trials), nil
 }
 
 // workers are the encoding loops of this process; name is unique among the
 // processes of a database, shared the data folder that they have in common.
 func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, accounts *account.Server,
-	inputs *dial.Client, tools ffmpeg.Tools, commands *encoder.Commands, log *slog.Logger) (loops []func(context.Context) error) {
+	inputs *dial.Client, tools ffmpeg.Tools, hardware []string, commands *encoder.Commands, log *slog.Logger) (loops []func(context.Context) error) {
 	lanes := c.Lanes
 	if lanes == 0 && c.Workers > 0 {
 		lanes = (runtime.NumCPU() + c.Workers - 1) / c.Workers
@@ -151,6 +165,7 @@ func workers(c *config, name, scratch, shared string, queue *jobqueue.Queue, acc
 			Inputs:   inputs,
 			Tools:    tools,
 			Commands: *commands,
+			Hardware: hardware,
 			Scratch:  scratch,
 			Lanes:    lanes,
 			Chunks:   filepath.Join(shared, "cache", "chunks"),
