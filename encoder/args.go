@@ -164,6 +164,9 @@ func (r *Rung) codec() []string {
 			profile = "main10"
 		}
 		args = append(args, "-profile:v", profile)
+		if r.Grading != "" {
+			private = append(private, r.Grading)
+		}
 		if r.Level != "" {
 			private = append(private, "level-idc="+r.Level)
 		}

@@ -246,6 +246,10 @@ func TestDynamicRange(t *testing.T) {
 		check(t, files, plan, dir)
 		for _, name := range []string{"out-900000.mp4", "out-500000.mp4"} {
 			v := streamOf(t, filepath.Join(dir, name))
+			source := streamOf(t, path)
+			if v.Mastering != source.Mastering || v.LightLevel != source.LightLevel || transfer == "smpte2084" && source.LightLevel != "1000,400" {
+				t.Errorf("%s of %s was graded for %q, %q, want %q, %q", name, transfer, v.Mastering, v.LightLevel, source.Mastering, source.LightLevel)
+			}
 			if v.Transfer != transfer || v.PixelFormat != "yuv420p10le" || v.Primaries != "bt2020" || v.Matrix != "bt2020nc" {
 				t.Errorf("%s of %s: %s, transfer %s, primaries %s, matrix %s", name, transfer, v.PixelFormat, v.Transfer, v.Primaries, v.Matrix)
 			}

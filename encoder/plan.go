@@ -44,6 +44,8 @@ type Video struct {
 	Slack    int64           // how many may be missing
 	Rungs    []Rung          // best first
 	Images   []Image         `json:",omitempty"`
+
+	grading string // of rungs in H.265
 }
 
 // A Picture is the picture of one file, or blackness.
@@ -77,6 +79,7 @@ type Rung struct {
 	Every         time.Duration `json:",omitempty"` // time from IDR to IDR where frames keep theirs, instead
 	Hardware      string        `json:",omitempty"` // ffmpeg's encoder in hardware that makes it; "" for software
 	Threads       int           `json:",omitempty"` // of the encoder, 0 for its own choice
+	Grading       string        `json:",omitempty"` // what x265 is to tell of the display that an HDR picture was graded on
 	Buffered      float64       `json:",omitempty"` // part of the decoder's buffer that is full at the start, 0 for the encoder's choice
 	Part          string        `json:",omitempty"` // as in File.Parts; empty: by its place
 	Coding
@@ -470,6 +473,11 @@ func (v *Video) add(p *Plan, r *recipe, t *take, w timing) error {
 	pic.colors(s)
 	if s.HDR() && s.Transfer != v.HDR {
 		pic.ToneMap = s.Transfer
+	} else if v.grading == "" && s.Mastering != "" {
+		v.grading = "hdr10=1:master-display=" + s.Mastering
+		if s.LightLevel != "" {
+			v.grading += ":max-cll=" + s.LightLevel
+		}
 	}
 	if d, exact := expected(t.video.src, s); d > 0 && !v.AsTimed {
 		pic.Frames = int64(math.Round(max(0, inWindow(t.video.src, s, d, w.from, w.to)-w.wait).Seconds()*rate)) + w.lead
@@ -678,6 +686,9 @@ func (v *Video) rung(l layer, width, height int, pad []int) {
 	g.GOP = max(1, int(math.Round(l.interval.Seconds()*v.Rate.Float())))
 	if v.AsTimed {
 		g.Every = l.interval
+	}
+	if g.Codec == "hevc" {
+		g.Grading = v.grading
 	}
 	if f := g.pixelFormat(); pixels[f] > pixels[v.Format] {
 		v.Format = f

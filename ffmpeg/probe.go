@@ -66,6 +66,8 @@ type Stream struct {
 	Transfer      string // color_transfer, "" if unknown
 	Matrix        string // color_space, "" if unknown
 	Range         string // color_range, "" if unknown
+	Mastering     string // display that an HDR picture was graded on, as x265's master-display has it; "" if unknown
+	LightLevel    string // brightest pixel and frame of an HDR picture in cd/m2, "1000,400"; "" if unknown
 
 	// Audio.
 	Channels      int
@@ -155,7 +157,18 @@ func (t Tools) probe(ctx context.Context, input []string) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseInfo(out)
+	info, err := ParseInfo(out)
+	if err != nil {
+		return nil, err
+	}
+	for i := range info.Streams {
+		if s := &info.Streams[i]; s.Transfer == "smpte2084" && !s.Picture {
+			if err := t.grading(ctx, s, input); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return info, nil
 }
 
 // ParseInfo reads what "ffprobe -show_format -show_streams -of json" prints.
