@@ -282,6 +282,7 @@ func FuzzParseInfo(f *testing.F) {
 	f.Add([]byte(`{"streams":[{"index":0,"codec_name":"h264","width":640,"r_frame_rate":"25/1","tags":{"DURATION":"00:00:05.2"}}],"format":{"duration":"5.28"}}`))
 	f.Add([]byte(`{"streams":[{"side_data_list":[{"side_data_type":"Display Matrix","rotation":-90}]}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		new(Stream).parseGrading(b)
 		info, err := ParseInfo(b)
 		if err != nil {
 			return
