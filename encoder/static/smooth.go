@@ -40,11 +40,11 @@ func (t *Smooth) Run(ctx context.Context, s *Set, dir string, progress func(floa
 	}, progress)
 }
 
-// file is the format of the files of a Smooth set. Protection of Smooth may be
-// put over it.
+// file is the format of the files of a Smooth set, which belongs to no protocol:
+// unlike in Smooth, edit lists tell of codec priming.
 func file() *packager.Format {
 	return &packager.Format{
-		Name: "ismv", Protocol: packager.Smooth,
+		Name: "ismv",
 		Init: func(_ *packager.Presentation, r *packager.Rendition) (*packager.Segment, error) {
 			return r.InitSegment(fmp4.CSF), nil
 		},

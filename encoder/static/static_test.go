@@ -19,6 +19,7 @@ import (
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/packager/ism"
 	"github.com/openams/openams/packager/mp4"
+	"github.com/openams/openams/packager/protect"
 )
 
 const seed, kid = "XVBovsmzhP9gRIZxWfFta3VVRPzVEWmJsazEJ46I", "2b5d8f10-0c7e-4b7b-9f3c-1f2e3d4c5b6a"
@@ -495,6 +496,25 @@ func TestParseRefuses(t *testing.T) {
 	}
 	if _, err := ParseEncryption(define(playReady, url, "keySeedValue="+seed, "keyId="+kid)); err != nil {
 		t.Error(err)
+	}
+}
+
+// A key seed gives the key, by its checksum, that a published Smooth asset of
+// Microsoft's has in its header (SuperSpeedway of the PlayReady test server).
+func TestKeySeed(t *testing.T) {
+	task, err := ParseEncryption(define(playReady, "keySeedValue="+seed, "keyId={09e36702-8f33-436c-a5dd-60ffe6671e70}", "licenseAcquisitionUrl=https://a.example/",
+		"serviceId=deb47f00-8a3b-416d-9b1e-5d55fd023044"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := task.(*PlayReady)
+	key := protect.NewKey(*p.ID, *keyOfSeed(p.Seed, *p.ID), nil)
+	header := string((&protect.Protection{Scheme: protect.CENC, Systems: protect.Systems{PlayReadyService: p.Service}}).PlayReadyObject(key))
+	header = strings.ReplaceAll(header, "\x00", "")
+	for _, want := range []string{"<KID>AmfjCTOPbEOl3WD/5mcecA==</KID>", "<CHECKSUM>BGw1aYZ1YXM=</CHECKSUM>", "<DS_ID>AH+03juKbUGbHl1V/QIwRA==</DS_ID>"} {
+		if !strings.Contains(header, want) {
+			t.Errorf("%s is not in %s", want, header)
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func (p *Protection) Format(f *packager.Format) (*packager.Format, error) {
 		}
 	case stream,
 		f.Protocol == packager.Smooth && p.Scheme == CBCS,
-		f.Protocol != packager.Smooth && p.Scheme == PIFF:
+		(f.Protocol == packager.HLS || f.Protocol == packager.DASH) && p.Scheme == PIFF:
 		return nil, packager.Errorf(packager.OutputFormatNotSupported, "encryption=%s does not exist for format %q", p.Scheme, f.Name)
 	}
 	g := *f
