@@ -140,7 +140,7 @@ func (s *stage) measure(b *testing.B, path string) {
 }
 
 // ours is a file in the layout of our encoder.
-func ours(b *testing.B, file []byte) []byte {
+func ours(b testing.TB, file []byte) []byte {
 	var out bytes.Buffer
 	if err := mp4.Relayout(&out, bytes.NewReader(file), int64(len(file)), 0); err != nil {
 		b.Fatal(err)
