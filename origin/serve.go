@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/openams/openams/ams"
@@ -235,19 +232,8 @@ func (a *answer) ReadFrom(r io.Reader) (int64, error) {
 	}
 	n, err := io.Copy(a.ResponseWriter, r)
 	a.bytes += n
-	a.lost = a.lost || disconnected(err)
+	a.lost = a.lost || middleware.Disconnected(err)
 	return n, err
-}
-
-// disconnected reports whether a copy failed at the connection. It may as well
-// have failed at the file, whose errors have other causes.
-func disconnected(err error) bool {
-	for _, cause := range []error{syscall.EPIPE, syscall.ECONNRESET, syscall.ETIMEDOUT, net.ErrClosed, os.ErrDeadlineExceeded} {
-		if errors.Is(err, cause) {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

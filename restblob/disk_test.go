@@ -4,14 +4,20 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/openams/openams/blob"
 	"github.com/openams/openams/blob/disk"
+	"github.com/openams/openams/restblob"
 )
 
 // A full disk is a clean refusal, and works again once there is room.
@@ -154,4 +160,33 @@ func (c *connection) ReadFrom(r io.Reader) (int64, error) {
 		_, c.file = l.R.(*os.File)
 	}
 	return c.Buffer.ReadFrom(r)
+}
+
+// gone is the connection of a client that left, before anybody canceled its request.
+type gone struct{ header http.Header }
+
+func (w gone) Header() http.Header { return w.header }
+func (w gone) WriteHeader(int)     {}
+func (w gone) Write([]byte) (int, error) {
+	return 0, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
+}
+
+// A client that leaves while it reads is no failure of the server.
+func TestLeavingIsNoError(t *testing.T) {
+	e := serve(t)
+	store := e.store
+	if _, err := store.CreateContainer(ctx, account, "videos", blob.ContainerOptions{PublicAccess: "blob"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(ctx, account, "videos", "f", strings.NewReader("0123456789"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	h := restblob.New(restblob.Config{Store: store, Keys: &e.keys, Delegates: &e.users, Secret: []byte("secret"), Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler || log.Len() > 0 {
+			t.Errorf("ended with %v, logged %s", p, &log)
+		}
+	}()
+	h.ServeHTTP(gone{http.Header{}}, httptest.NewRequest("GET", "/"+account+"/videos/f", nil))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openams/openams/blob"
+	"github.com/openams/openams/middleware"
 	"github.com/openams/openams/sas"
 )
 
@@ -131,7 +132,7 @@ func (s *server) fault(r *http.Request, id string, err error) *fault {
 	if f := toFault(err); f != nil {
 		return f
 	}
-	if r.Context().Err() == nil {
+	if r.Context().Err() == nil && !middleware.Disconnected(err) {
 		s.Log.ErrorContext(r.Context(), "blob request failed", "method", r.Method, "path", r.URL.Path, "request", id, "err", err)
 	}
 	return &fault{status: http.StatusInternalServerError, code: "InternalError", msg: "The server encountered an internal error. Please retry the request."}
