@@ -128,6 +128,23 @@ func TestSpeech(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 
+	// The sound of a set may be in a file of its own.
+	dir := t.TempDir()
+	split := func(name string, args ...string) string {
+		to := filepath.Join(dir, name)
+		if err := tools(t).Run(t.Context(), append(append([]string{"-i", talk}, args...), to), nil); err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	apart := s.asset("apart", map[string]string{"v.mp4": split("v.mp4", "-an", "-c", "copy"), "a.mp4": split("a.mp4", "-vn", "-c", "copy")})
+	if out, e = s.v3(ams.Preset{Type: audioAnalyzer, Body: []byte(`{"mode":"Basic"}`)}, apart, "", ""); e != nil {
+		t.Fatal(e)
+	}
+	if _, b := s.read(out, "transcript.vtt"); strings.Count(string(b), "-->") != 2 {
+		t.Errorf("%s", b)
+	}
+
 	// Of a part, times are those of the whole.
 	in := s.asset("v3", map[string]string{"talk.mp4": talk})
 	out, e = s.v3(ams.Preset{Type: audioAnalyzer, Body: []byte(`{"@odata.type":"#Microsoft.Media.AudioAnalyzerPreset","audioLanguage":"en-GB","mode":"Standard"}`)}, in, "PT1S", "PT3S")

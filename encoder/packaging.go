@@ -91,6 +91,9 @@ func (w *Worker) openSet(ctx context.Context, e *errand) (s *static.Set, done fu
 		if manifest, err = w.manifest(ctx, in, set); err != nil {
 			return nil, done, err
 		}
+		if isArchive(manifest) {
+			return nil, done, jobErrorf(ams.ContentUnsupported, "%q is a live archive, which is streamed as it is: the packager takes sets of files.", set)
+		}
 		names = manifest.Sources()
 	} else {
 		names = slices.DeleteFunc(names, func(n string) bool { return !MayBeMedia(n) })

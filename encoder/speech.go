@@ -196,7 +196,7 @@ func (w *Worker) index(ctx context.Context, e *errand, x *index, suffix string, 
 		f := &q.Feeds[i]
 		src := &f.Files[f.Chosen]
 		alias := taken.take(basename(src.name(), maxName), "")
-		t, err := w.hear(ctx, e, src, f.Clip, x.language, func(part float64) { e.progress(99 * (float64(i) + part) / float64(len(q.Feeds))) })
+		t, err := w.hear(ctx, e, f.heard(), f.Clip, x.language, func(part float64) { e.progress(99 * (float64(i) + part) / float64(len(q.Feeds))) })
 		if ctx.Err() != nil {
 			return making{}, ctx.Err()
 		}
@@ -269,6 +269,21 @@ func (o *scribe) captions(t *analysis.Transcript, formats []string, base, title 
 		}
 	}
 	return o.err
+}
+
+// heard is the file whose sound goes with the one that is chosen: itself, or, if
+// it has none, another of the same set or asset.
+func (f *Feed) heard() *Source {
+	src := &f.Files[f.Chosen]
+	if pickAudio(src.Info) != nil {
+		return src
+	}
+	for i := range f.Files {
+		if o := &f.Files[i]; o.Set == src.Set && pickAudio(o.Info) != nil {
+			return o
+		}
+	}
+	return src
 }
 
 // hear has the speech-to-text command listen to a source.
@@ -412,7 +427,7 @@ func runAudition(ctx context.Context, w *Worker, e *errand) (making, error) {
 		if a.sees() {
 			share = rest / 2
 		}
-		if x.Transcript, err = w.hear(ctx, e, src, f.Clip, a.Language, func(part float64) { e.progress(share * part) }); err != nil {
+		if x.Transcript, err = w.hear(ctx, e, f.heard(), f.Clip, a.Language, func(part float64) { e.progress(share * part) }); err != nil {
 			return making{}, err
 		}
 		o.write("transcript.vtt", x.Transcript.WebVTT())
