@@ -157,6 +157,7 @@ func TestParseInfo(t *testing.T) {
 		{"Matroska", `"tags":{"DURATION":"00:01:02.500000000"}`, func(s *Stream) bool { return s.Duration == 62500*time.Millisecond }},
 		{"cover", `"disposition":{"attached_pic":1}`, func(s *Stream) bool { return s.Picture }},
 		{"variable", `"r_frame_rate":"57600/1","avg_frame_rate":"36/5"`, func(s *Stream) bool { return s.VariableRate() }},
+		{"GXF", `"r_frame_rate":"25/1","avg_frame_rate":"50/1"`, func(s *Stream) bool { return !s.VariableRate() }},
 		{"fields", `"r_frame_rate":"50/1","avg_frame_rate":"25/1","field_order":"tt"`, func(s *Stream) bool { return !s.VariableRate() && s.Interlaced() }},
 	} {
 		info, err := ParseInfo([]byte(`{"streams":[{` + tt.stream + `}],"format":{}}`))

@@ -141,8 +141,9 @@ func (s *Stream) VariableRate() bool {
 	if r <= 0 || avg <= 0 {
 		return false
 	}
-	// Interlaced H.264 gives its field rate, twice the rate of its frames.
-	return math.Abs(r-avg) > 0.01*r && math.Abs(r-2*avg) > 0.001*r
+	// Interlaced H.264 gives its field rate, twice the rate of its frames; GXF
+	// counts fields in the average.
+	return math.Abs(r-avg) > 0.01*r && math.Abs(r-2*avg) > 0.001*r && math.Abs(2*r-avg) > 0.001*r
 }
 
 // Probe asks ffprobe what a local file holds. The error is an *Error if ffprobe
