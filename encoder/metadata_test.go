@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -59,5 +60,39 @@ func TestOutputs(t *testing.T) {
 			}
 		}
 		golden(t, "testdata/metadata/outputs-"+tt.name+".txt", []byte(got.String()))
+	}
+}
+
+// TestMacros: names of outputs are made of all that AMS's patterns could hold, in
+// kbit/s for v2 and in bit/s for v3. What has no value vanishes, and so does what
+// no file may be called.
+func TestMacros(t *testing.T) {
+	long := "A film with a name of far more than sixty-four characters, which AMS cut, one way or another"
+	source := filepath.Join(t.TempDir(), long+".mp4")
+	if err := os.Rename(film(t, "0.4", "160x90", "25"), source); err != nil {
+		t.Fatal(err)
+	}
+	const pattern = "{Basename}-{Codec}-{Bitrate}-{VideoBitrate}-{AudioBitrate}-{Width}-{Height}-{Resolution}-{Channel}-{Label}-{Language}-{Index}-{Nothing}-{DefaultExtension}{Extension}"
+	for _, tt := range []struct {
+		name   string
+		preset ams.Preset
+		want   string // the first output
+	}{
+		{"v2", configured(t, ams.MediaEncoderStandard, `{"Version":1.0,"Codecs":[{"Type":"H264Video","H264Layers":[{"Bitrate":"300","Width":"160","Height":"90","Label":"hd"}]},{"Type":"AACAudio","Channels":1,"Bitrate":64}],
+			"Outputs":[{"FileName":"`+pattern+`","Format":{"Type":"MP4Format"}}]}`), long[:32] + "-H264-300-300-64-160-90-160x90-1-hd-fra---mp4.mp4"},
+		{"v3", standard(`{"codecs":[{"#H264Video","layers":[{"bitrate":300000,"label":"hd"}]},{"#AacAudio","channels":1,"bitrate":64000}],"formats":[{"#Mp4Format","filenamePattern":"` + pattern + `"}]}`),
+			long[:32] + "-H264-300000-300-64-160-90-160x90-1-hd-fra---mp4.mp4"},
+		{"copied", standard(`{"codecs":[{"#CopyVideo"},{"#CopyAudio"}],"formats":[{"#Mp4Format","filenamePattern":"{Basename}-{Resolution}{Extension}"}]}`), long[:64] + "-160x90.mp4"},
+		{"sound alone", standard(`{"codecs":[{"#AacAudio","bitrate":96000,"label":"st"}],"formats":[{"#Mp4Format","filenamePattern":"{Label}_{Bitrate}_{Codec}{Extension}"}]}`), "st_96000_AAC.mp4"},
+		{"images", standard(`{"codecs":[{"#PngImage","start":"0","step":"5","range":"100%","layers":[{"width":"80","height":"46","label":"small"}]}],"formats":[{"#PngFormat","filenamePattern":"T-{Label}-{Index}-{Resolution}{Extension}"}]}`),
+			"T-small-000001-80x46.png"},
+	} {
+		dir := filepath.Join(t.TempDir(), "out")
+		files, _, err := encodeWith(t, tt.preset, Clip{}, dir, source)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		} else if files[0].Name != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, files[0].Name, tt.want)
+		}
 	}
 }
