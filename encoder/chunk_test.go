@@ -74,6 +74,14 @@ func TestChunks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				joined, err := indexFile(parts[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				frames, keys := instants(want.Tracks[0])
+				if f, k := instants(joined.Tracks[0]); joined.Tracks[0].Timescale != want.Tracks[0].Timescale || !slices.Equal(f, frames) || !slices.Equal(k, keys) {
+					t.Errorf("rung %d: IDRs at %v of %d frames, in one piece at %v of %d", i, k, len(f), keys, len(frames))
+				}
 				same := alike(t, whole[i], parts[i], "null")
 				if len(same) != want.Tracks[0].NumSamples() {
 					t.Errorf("rung %d: %d frames are alike of %d", i, len(same), want.Tracks[0].NumSamples())
