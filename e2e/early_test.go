@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -248,6 +250,19 @@ func TestEarlyPlayEnds(t *testing.T) {
 			}
 		}, media.JobStateCanceled},
 		{"failed", rotten, func(*earlyJob) {}, media.JobStateError},
+		{"canceled when its worker is dead", film, func(j *earlyJob) {
+			j.kill(t)
+			old := j.StreamingEndpoint
+			s := start(t, j.dir)
+			j.sdk = newSDK(t, s, s.ClientID, s.ClientSecret)
+			j.base = s.StreamingEndpoint + strings.TrimPrefix(j.base, old)
+			if status, _ := j.get(t, j.base+"(format=m3u8-cmaf)"); status != 200 {
+				t.Errorf("the manifest answers %d while another worker may take the task up", status)
+			}
+			if _, err := j.jobs.CancelJob(context.Background(), j.ResourceGroup, j.AccountName, "abr", "j", nil); err != nil {
+				t.Fatal(err)
+			}
+		}, media.JobStateCanceled},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, "", "--lanes", "2")
@@ -257,7 +272,11 @@ func TestEarlyPlayEnds(t *testing.T) {
 			if job := j.await(t, "abr", "j", 5*time.Minute); *job.Properties.State != tt.want {
 				t.Fatalf("the job ended %s, want %s", *job.Properties.State, tt.want)
 			}
-			if left := j.blobs(t, "out"); len(left) > 0 {
+			left := j.blobs(t, "out")
+			for deadline := time.Now().Add(30 * time.Second); len(left) > 0 && strings.Contains(tt.name, "dead") && time.Now().Before(deadline); {
+				left = j.blobs(t, "out") // the server sweeps when it hears of the end
+			}
+			if len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
 			status := 0
@@ -268,5 +287,55 @@ func TestEarlyPlayEnds(t *testing.T) {
 				t.Errorf("the manifest answers %d", status)
 			}
 		})
+	}
+}
+
+// TestEarlyPlayInABrowser has hls.js begin while the job is at work, at the start
+// of the film, and play to its end.
+func TestEarlyPlayInABrowser(t *testing.T) {
+	if os.Getenv("OPENAMS_TEST_TORTURE") != "1" {
+		t.Skip("takes a browser and a longer film; OPENAMS_TEST_TORTURE=1 runs it")
+	}
+	s := start(t, "", "--early-play", "--lanes", "1")
+	film := clip(t, "early.mp4", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=60",
+		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=60",
+		"-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac")
+	j := startEarly(t, s, film, nil)
+	j.playing()
+	cmd := exec.CommandContext(t.Context(), "node", "js/early.mjs", j.base+"(format=m3u8-cmaf)")
+	cmd.Env, cmd.Stderr = s.env(), os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "playing" {
+		t.Fatalf("%q, %v", lines.Text(), lines.Err())
+	}
+	if state := j.state(); state != media.JobStateProcessing {
+		t.Errorf("the job is %s when the picture moves", state)
+	}
+	lines.Scan()
+	var got struct {
+		Start, Time   float64
+		Ended         bool
+		Frames, Audio int
+		Errors        []string
+	}
+	if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
+		t.Fatalf("%v in %q", err, lines.Text())
+	}
+	t.Logf("%s", lines.Bytes())
+	if got.Start > 1 || got.Time < 59 || !got.Ended || got.Audio < 10_000 || len(got.Errors) > 0 {
+		t.Errorf("%+v", got)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if job := j.await(t, "abr", "j", 5*time.Minute); *job.Properties.State != media.JobStateFinished {
+		t.Errorf("the job ended %s", *job.Properties.State)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,7 +156,7 @@ func TestDamagedFoldersAreRefused(t *testing.T) {
 // than once, and expects the job to end Finished with one set of outputs.
 func TestKilledWhileEncoding(t *testing.T) {
 	t.Parallel()
-	s := start(t, "")
+	s := start(t, "", "--early-play")
 	c := newSDK(t, s, s.ClientID, s.ClientSecret)
 	c.createAsset(t, "in")
 	c.createAsset(t, "out")
@@ -167,7 +168,7 @@ func TestKilledWhileEncoding(t *testing.T) {
 		waitProcessing(t, c)
 		s.kill(t)
 		restarted := time.Now()
-		s = start(t, s.dir)
+		s = start(t, s.dir, "--early-play")
 		c = newSDK(t, s, s.ClientID, s.ClientSecret)
 		waitProcessing(t, c)
 		if d := time.Since(restarted); d > 30*time.Second {
@@ -187,6 +188,9 @@ func TestKilledWhileEncoding(t *testing.T) {
 	}
 	if manifests != 1 {
 		t.Errorf("%d server manifests after two kills, want 1: %q", manifests, names)
+	}
+	if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "early-") }) {
+		t.Errorf("what played early is still there: %q", names)
 	}
 	seen := map[string]bool{} // two attempts would write rungs of one size twice
 	for _, n := range names {

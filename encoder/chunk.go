@@ -50,7 +50,7 @@ type How struct {
 const (
 	shortestChunk = 4 * time.Second
 	longestChunk  = 30 * time.Second
-	chunksPerLane = 5 // so that lanes end at about the same time
+	chunksPerLane = 5
 )
 
 // A chunk is a run of frames of the plan's picture.
@@ -91,8 +91,8 @@ func (p *Plan) chunks(srcs []Source, how How) []chunk {
 	seconds := float64(v.Frames) / fps / float64(max(2, how.Lanes)*chunksPerLane)
 	seconds = min(max(seconds, shortestChunk.Seconds()), longestChunk.Seconds())
 	size := max(1, int64(math.Round(seconds*fps/float64(gop)))) * gop
-	n := v.Frames / size
-	if n < 2 {
+	n := (v.Frames + size/2) / size // the last is the shortest, if it can be: lanes end at about the same time
+	if v.Frames < 2*size {
 		return nil
 	}
 	var all []chunk
