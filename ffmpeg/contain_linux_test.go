@@ -158,3 +158,31 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestDoConfined: a program of the server's owner sees what it is given, and no
+// other file.
+func TestDoConfined(t *testing.T) {
+	if landlock() == 0 {
+		t.Skip("this kernel has no Landlock")
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"model", "secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := script(t, `cat "$1" > model && ! cat "$2" > secret 2>/dev/null && ! echo x > "$1"`)
+	p.Args = []string{filepath.Join(dir, "model"), filepath.Join(dir, "secret")}
+	p.Reads = p.Args[:1]
+	tl := tools(t)
+	tl.Confine = new(Confinement)
+	tl.Confine.Write(p.Dir)
+	if err := tl.Do(t.Context(), p); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"model": "model", "secret": ""} {
+		if b, err := os.ReadFile(filepath.Join(p.Dir, name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+	}
+}
