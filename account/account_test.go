@@ -136,6 +136,49 @@ func TestCreateAssetAtOnce(t *testing.T) {
 	}
 }
 
+// TestPathsOfSchemes lists what exists of each encryption, and nothing else.
+func TestPathsOfSchemes(t *testing.T) {
+	var blobs *blob.Store
+	s := open(t, t.TempDir(), func(c *account.Config) { blobs = c.Blobs })
+	a, ctx := firstAccount(t, s), t.Context()
+	asset, _, err := a.CreateOrUpdateAsset(ctx, "clip", account.AssetInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blobs.Put(ctx, asset.StorageAccount, asset.Container, "f.ism", strings.NewReader("<smil/>"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	open := ams.ContentKeyPolicyOption{
+		Configuration: []byte(`{"@odata.type":"#Microsoft.Media.ContentKeyPolicyClearKeyConfiguration"}`),
+		Restriction:   []byte(`{"@odata.type":"#Microsoft.Media.ContentKeyPolicyOpenRestriction"}`),
+	}
+	if _, _, err := a.CreateOrUpdateContentKeyPolicy(ctx, "keys", account.ContentKeyPolicyInput{Options: []ams.ContentKeyPolicyOption{open}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ scheme, want string }{
+		{"envelopeEncryption", "(format=m3u8-aapl,encryption=cbc) (format=m3u8-cmaf,encryption=cbc)"},
+		{"commonEncryptionCenc", "(format=m3u8-cmaf,encryption=cenc)"},
+		{"commonEncryptionCbcs", "(format=m3u8-aapl,encryption=cbcs-aapl) (format=m3u8-cmaf,encryption=cbcs-aapl)"},
+	} {
+		body := `{"` + tt.scheme + `":{"enabledProtocols":{"hls":true},"contentKeys":{"defaultKey":{"label":"k"}}}}`
+		if _, err := a.CreatePolicy(ctx, tt.scheme, "keys", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		l, err := a.CreateLocator(ctx, tt.scheme, account.LocatorRequest{Asset: "clip", Policy: tt.scheme})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := a.Paths(ctx, tt.scheme)
+		if err != nil || len(p.Streaming) != 1 {
+			t.Fatalf("%s: %+v, %v", tt.scheme, p, err)
+		}
+		got := strings.ReplaceAll(strings.Join(p.Streaming[0].Paths, " "), "/"+l.ID+"/f.ism/manifest", "")
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.scheme, got, tt.want)
+		}
+	}
+}
+
 // TestDeleteAssetAgain deletes an asset whose container somebody deleted by the
 // storage API.
 func TestDeleteAssetAgain(t *testing.T) {

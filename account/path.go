@@ -78,6 +78,9 @@ func (a *Account) Paths(ctx context.Context, locator string) (*Paths, error) {
 				}
 				p := StreamingPath{Protocol: m.protocol, Scheme: scheme}
 				for _, format := range m.formats {
+					if scheme == ams.CENC && format == "format=m3u8-aapl" {
+						continue // there is no cenc of transport streams
+					}
 					p.Paths = append(p.Paths, root+url.PathEscape(ism)+"/"+manifest(format, encryptions[scheme]))
 				}
 				paths.Streaming = append(paths.Streaming, p)
