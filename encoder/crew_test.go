@@ -154,3 +154,27 @@ func TestStages(t *testing.T) {
 		t.Errorf("progress %.1f", seen)
 	}
 }
+
+// TestTidy: chunks that nobody has come back to for a day go, those of a long
+// encode stay.
+func TestTidy(t *testing.T) {
+	s := newService(t, jobqueue.Config{})
+	w := s.worker("one")
+	w.c.Chunks = filepath.Join(s.dir, "chunks")
+	old := time.Now().Add(-2 * staleChunks)
+	for task, made := range map[string]time.Time{"left": old, "busy": time.Now()} {
+		mark := filepath.Join(w.c.Chunks, task, "mark")
+		if err := os.MkdirAll(mark, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Chtimes(mark, made, made), os.Chtimes(filepath.Dir(mark), old, old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.tidy(); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, w.c.Chunks); len(got) != 1 || got[0] != "busy" {
+		t.Errorf("left are %q", got)
+	}
+}

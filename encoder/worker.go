@@ -165,13 +165,26 @@ func (w *Worker) tidy() error {
 		return err
 	}
 	for _, e := range all {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleChunks {
-			if err := os.RemoveAll(filepath.Join(w.c.Chunks, e.Name())); err != nil {
+		path := filepath.Join(w.c.Chunks, e.Name())
+		if made := lastMade(path); !made.IsZero() && time.Since(made) > staleChunks {
+			if err := os.RemoveAll(path); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// lastMade is when the last chunk of a task was made: another worker may be at it
+// for days. It is zero for a folder that is gone.
+func lastMade(folder string) (last time.Time) {
+	marks, _ := filepath.Glob(filepath.Join(folder, "*"))
+	for _, path := range append(marks, folder) {
+		if info, err := os.Stat(path); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
 }
 
 // settle bounds how long a worker tries to write down how a task ended.
