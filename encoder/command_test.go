@@ -211,6 +211,51 @@ func TestSpeechOfSeveral(t *testing.T) {
 	}
 }
 
+// A list of files (.lst) stands for them.
+func TestSpeechOfList(t *testing.T) {
+	s := newService(t, jobqueue.Config{})
+	s.with(plugin(t))
+	ctx := t.Context()
+	talk := speech(t)
+	for _, tt := range []struct{ list, says string }{
+		{"\ufefftalk.mp4\r\n\r\nagain.mp4\r\n", ""},
+		{"lost.mp4\n", "'lost.mp4'"},
+		{"../talk.mp4\n", "neither a file nor an https URL"},
+		{"\n", "empty"},
+		{strings.Repeat("talk.mp4\n", 11), "at most 10"},
+	} {
+		list := filepath.Join(t.TempDir(), "list")
+		if err := os.WriteFile(list, []byte(tt.list), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		in := s.asset(fmt.Sprintf("in %d", time.Now().UnixNano()), map[string]string{"all.lst": list, "talk.mp4": talk, "again.mp4": talk, "other.mp4": talk})
+		for _, name := range []string{"all.lst", "talk.mp4", "again.mp4", "other.mp4"} {
+			if _, err := s.account.CreateFile(ctx, ams.AssetFile{Asset: in.ID, Name: name, Primary: name == "all.lst"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j, err := s.account.SubmitTasks(ctx, account.TaskJobRequest{Inputs: []string{in.ID}, Tasks: []account.TaskRequest{
+			taskOf(ams.MediaIndexer, `<configuration version="2.0"/>`, account.Port{}, 0)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j = s.ended(j, 0)
+		if tt.says != "" {
+			if e := j.Tasks[0].Error; e == nil || !strings.Contains(e.Message, tt.says) {
+				t.Errorf("%q: %v, want %q", tt.list, e, tt.says)
+			}
+			continue
+		}
+		if j.State != ams.Finished {
+			t.Fatal(j.Tasks[0].Error)
+		}
+		out, _ := s.account.Asset(ctx, j.Tasks[0].Asset)
+		if got := s.files(out); !slices.Contains(got, "talk.vtt") || !slices.Contains(got, "again.vtt") || slices.Contains(got, "other.vtt") || !slices.Contains(got, "JobResult.txt") {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // detected is the JSON of AMS's detectors.
 type detected struct {
 	Version   int

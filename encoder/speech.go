@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openams/openams/account"
 	"github.com/openams/openams/ams"
 	"github.com/openams/openams/encoder/analysis"
 	"github.com/openams/openams/ffmpeg"
@@ -176,13 +177,17 @@ const maxIndexed = 10
 // index writes the captions of each input. Of several, one that fails does not
 // stop the others: JobResult.txt tells of it.
 func (w *Worker) index(ctx context.Context, e *errand, x *index, suffix string, first bool) (making, error) {
-	q, done, err := w.fetch(ctx, e.job, e.task, e.dir)
+	job, task, err := w.listed(ctx, e)
+	if err != nil {
+		return making{}, err
+	}
+	q, done, err := w.fetch(ctx, job, task, e.dir)
 	defer done()
 	if err != nil {
 		return making{}, err
 	}
 	if len(q.Feeds) > maxIndexed {
-		return making{}, jobErrorf(ams.ConfigurationUnsupported, "The task has %d input assets; the Indexer takes at most %d.", len(q.Feeds), maxIndexed)
+		return making{}, tooMany(len(q.Feeds))
 	}
 	if err := os.Mkdir(e.out, 0o700); err != nil {
 		return making{}, err
@@ -230,6 +235,66 @@ func (w *Worker) index(ctx context.Context, e *errand, x *index, suffix string, 
 		o.write("JobResult.txt", []byte(result))
 	}
 	return making{files: o.files}, o.err
+}
+
+func tooMany(n int) error {
+	return jobErrorf(ams.ConfigurationUnsupported, "The task has %d inputs; the Indexer takes at most %d.", n, maxIndexed)
+}
+
+// listed puts in the place of an input asset whose primary file is a list (.lst)
+// what that names, a line each: files of the asset, or https URLs. The job and the
+// task that it returns are for fetch alone.
+func (w *Worker) listed(ctx context.Context, e *errand) (*ams.Job, *ams.Task, error) {
+	a, err := w.c.Assets.ByID(ctx, e.job.Account)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := ams.JobInput{Kind: ams.InputList}
+	some := false
+	for _, name := range e.task.Inputs {
+		in, err := w.input(ctx, e.job, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		files, err := a.AssetFiles(ctx, in)
+		if err != nil {
+			return nil, nil, err
+		}
+		first := account.PrimaryFile(files)
+		if first == nil || !strings.EqualFold(path.Ext(first.Name), ".lst") {
+			all.Inputs = append(all.Inputs, ams.JobInput{Kind: ams.InputAsset, Asset: name})
+			continue
+		}
+		some = true
+		const most = 64 << 10
+		b, err := w.readBlob(ctx, in, first.Name, most)
+		if err != nil {
+			return nil, nil, err
+		}
+		for line := range strings.Lines(strings.TrimPrefix(string(b), "\ufeff")) {
+			switch line = strings.TrimSpace(line); {
+			case line == "":
+			case strings.HasPrefix(strings.ToLower(line), "https://"):
+				all.Inputs = append(all.Inputs, ams.JobInput{Kind: ams.InputHTTP, Files: []string{line}})
+			case ams.ValidateFileName(line) != nil:
+				return nil, nil, jobErrorf(ams.ContentMalformed, "%q names %q, which is neither a file nor an https URL.", first.Name, line)
+			default:
+				all.Inputs = append(all.Inputs, ams.JobInput{Kind: ams.InputAsset, Asset: name, Files: []string{line}})
+			}
+			if len(all.Inputs) > maxIndexed {
+				return nil, nil, tooMany(len(all.Inputs))
+			}
+		}
+	}
+	if !some {
+		return e.job, e.task, nil
+	}
+	if len(all.Inputs) == 0 {
+		return nil, nil, jobErrorf(ams.ContentMalformed, "The list of files is empty.")
+	}
+	job, task := *e.job, *e.task
+	job.Input, task.Spec = all, nil
+	return &job, &task, nil
 }
 
 func clock(d time.Duration) string {
