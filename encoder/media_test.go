@@ -238,8 +238,8 @@ func echo(t *testing.T, source, rendition string) (like float64) {
 		both(func(x, y float64) { ma, mb, n = ma+x, mb+y, n+1 })
 		ma, mb = ma/n, mb/n
 		both(func(x, y float64) { ab, aa, bb = ab+(x-ma)*(y-mb), aa+(x-ma)*(x-ma), bb+(y-mb)*(y-mb) })
-		if math.Sqrt(bb/n) < 0.1*mb { // one tone all the way
-			like = max(like, min(ma, mb)/max(ma, mb))
+		if math.Sqrt(bb/n) < 0.1*mb && math.Sqrt(aa/n) < 0.1*ma { // one tone all the way
+			return 1
 		}
 		like = max(like, ab/math.Sqrt(aa*bb))
 	}
