@@ -54,8 +54,18 @@ func (w *Worker) manifestOf(ctx context.Context, in *ams.Asset, names []string) 
 		if err != nil {
 			return nil, "", err
 		}
+		if found.Early != "" {
+			continue // of an encode under way
+		}
 		if isArchive(found) {
-			return found, n, nil
+			there, err := w.recorded(ctx, in, found)
+			if err != nil {
+				return nil, "", err
+			}
+			if there {
+				return found, n, nil
+			}
+			continue
 		}
 		missing := slices.ContainsFunc(found.Sources(), func(s string) bool { return !slices.Contains(names, s) })
 		if m == nil && !missing && len(found.Sources()) > 0 {
@@ -63,6 +73,17 @@ func (w *Worker) manifestOf(ctx context.Context, in *ams.Asset, names []string) 
 		}
 	}
 	return m, name, nil
+}
+
+// recorded reports whether an asset has anything of the folders that a server
+// manifest names.
+func (w *Worker) recorded(ctx context.Context, in *ams.Asset, m *ism.Manifest) (bool, error) {
+	for _, folder := range m.Sources() {
+		for _, err := range w.c.Blobs.All(ctx, in.StorageAccount, in.Container, folder+"/") {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // archive makes the files of a live archive, as much of them as the clip needs.

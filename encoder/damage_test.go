@@ -84,7 +84,7 @@ func TestLeftovers(t *testing.T) {
 	picture := clip(t, "big.png", "-f", "lavfi", "-i", "testsrc2=size=1920x1080:duration=0.04", "-frames:v", "1")
 	files := map[string]string{
 		"film.mp4": path,
-		"gone.ism": smil("gone_1080.mp4"), "broken.ism": write("b", "<smil"), "empty.ism": write("e", ""), "folder.ism": smil("archive.mp4"),
+		"gone.ism": smil("gone_1080.mp4"), "broken.ism": write("b", "<smil"), "empty.ism": write("e", ""), "folder.ism": smil("archive.mp4"), "ghost.ism": smil("cam_600000"),
 		"film.ismc": write("c", "<SmoothStreamingMedia/>"), "film.mpi": write("i", "\x00\x01"), "other.mpi": write("j", "junk"),
 		"aaa_thumb.jpg": picture, "Thumbnail000001.png": picture, "sprite.vtt": write("v", "WEBVTT\n"), "film_manifest.json": write("m", "{}"),
 		"00000000-0000-0000-0000-000000000000_metadata.xml": write("x", "<AssetFiles/>"), "notes.txt": write("n", "film.mp4"), "film.m3u8": write("l", "#EXTM3U\nfile:///etc/passwd\n"),
