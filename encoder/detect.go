@@ -338,20 +338,27 @@ func (w *Worker) portraits(ctx context.Context, src *Source, d *analysis.Detecti
 		}
 		at, box := d.Best(id)
 		name := fmt.Sprintf("%s_thumb%06d.jpg", stem, id)
-		crop := fmt.Sprintf("scale='trunc(iw*sar/2)*2':ih,setsar=1,crop='max(2,iw*%.6f)':'max(2,ih*%.6f)':'iw*%.6f':'ih*%.6f'", box.Width, box.Height, box.X, box.Y)
-		args := append([]string{"-y"}, ffmpeg.Input(src.Path, "-ss", secs(at))...)
-		args = append(args, "-map", fmt.Sprintf("0:%d", video.Index), "-vf", crop, "-frames:v", "1", "-q:v", "3", "-f", "image2", "-update", "1", ffmpeg.File(filepath.Join(dir, name)))
-		if err := w.c.Tools.Run(ctx, args, nil); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, errors.Join(jobErrorf(ams.ContentMalformed, "%q cannot be decoded at second %.2f.", src.Name, at.Seconds()), err)
+		crop := fmt.Sprintf(",crop='max(2,iw*%.6f)':'max(2,ih*%.6f)':'iw*%.6f':'ih*%.6f'", box.Width, box.Height, box.X, box.Y)
+		if err := w.snapshot(ctx, src, video, at, crop, filepath.Join(dir, name)); err != nil {
+			return nil, err
 		}
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil { // a face at the very end has no frame
 			names[id] = name
 		}
 	}
 	return names, nil
+}
+
+// snapshot writes the picture of a source at a time since its start, or a part of
+// it, as a JPEG. There is none at the very end.
+func (w *Worker) snapshot(ctx context.Context, src *Source, video *ffmpeg.Stream, at time.Duration, filters, file string) error {
+	args := append([]string{"-y"}, ffmpeg.Input(src.Path, "-ss", secs(at))...)
+	args = append(args, "-map", fmt.Sprintf("0:%d", video.Index), "-vf", "scale='trunc(iw*sar/2)*2':ih,setsar=1"+filters, "-frames:v", "1", "-q:v", "3", "-f", "image2", "-update", "1", ffmpeg.File(file))
+	err := w.c.Tools.Run(ctx, args, nil)
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(jobErrorf(ams.ContentMalformed, "%q cannot be decoded at second %.2f.", src.Name, at.Seconds()), err)
+	}
+	return err
 }
 
 // round is a number of pixels.

@@ -26,6 +26,8 @@ type digest struct {
 	length time.Duration // of the output; 0: as long as suits the source
 	mute   bool
 	fades  bool
+	stills bool // pictures instead of a film
+	most   int  // of them; 0: as many as suit the source
 }
 
 // parseDigest reads a configuration of Azure Media Video Thumbnails.
@@ -37,11 +39,19 @@ func parseDigest(text string) (*digest, error) {
 	var rd reader
 	root.skip("Version")
 	options := root.get("Options")
-	if kind := rd.str(options, "OutputType"); kind != "" && !strings.EqualFold(kind, "video") {
-		return nil, fieldError(ams.Unsupported, "Options.OutputType", "this server makes no '%s': still pictures are made by Media Encoder Standard", kind)
-	}
-	options.skip("MaxStaticThumbnailCount")
 	d := &digest{fades: true}
+	switch kind := rd.str(options, "OutputType"); strings.ToLower(kind) {
+	case "", "video":
+	case "image":
+		d.stills = true
+	default:
+		return nil, fieldError(ams.Unsupported, "Options.OutputType", "'%s' is neither video nor image", kind)
+	}
+	if n, ok := rd.int(options, "MaxStaticThumbnailCount"); ok {
+		if d.most = n; n < 0 || n > maxStills {
+			return nil, fieldError(ams.Invalid, "Options.MaxStaticThumbnailCount", "it is not from 0 to %d", maxStills)
+		}
+	}
 	if options.get("OutputAudio") != nil {
 		d.mute = !rd.bool(options, "OutputAudio")
 	}
@@ -85,6 +95,9 @@ func (d *digest) suit(source time.Duration) (scenes int) {
 
 // maxScenes bounds what a digest is put together of: each is an input of ffmpeg.
 const maxScenes = 15
+
+// maxStills bounds the pictures of a digest.
+const maxStills = 100
 
 // A shot is a part of a source without a cut, by time since its start.
 type shot struct{ from, to time.Duration }
@@ -145,12 +158,21 @@ func runDigest(ctx context.Context, w *Worker, e *errand) (making, error) {
 	const look = 50 // percent of the work
 	n := d.suit(length)
 	var parts []shot
+	if d.stills {
+		if d.most > 0 {
+			n = d.most
+		}
+		d.length = 0 // pictures take no time
+	}
 	if length > d.length {
 		cuts, err := sceneCuts(ctx, w.c.Tools, src, video, filepath.Join(e.dir, "cuts.txt"), func(part float64) { e.progress(look * part) })
 		if err != nil {
 			return making{}, err
 		}
 		parts = d.choose(cuts, length, n)
+	}
+	if d.stills {
+		return w.stills(ctx, e, src, video, parts)
 	}
 	for _, p := range parts {
 		r.sources = append(r.sources, source{clip: Clip{Start: src.Info.Start + p.from, End: src.Info.Start + p.to}})
@@ -165,6 +187,23 @@ func runDigest(ctx context.Context, w *Worker, e *errand) (making, error) {
 	w.notes.planned(plan)
 	files, err := Encode(ctx, w.c.Tools, plan, plan.sources(q), e.out, func(p float64) { e.progress(look + p*(99-look)/100) })
 	return making{files: files}, err
+}
+
+// stills writes a picture of each part.
+func (w *Worker) stills(ctx context.Context, e *errand, src *Source, video *ffmpeg.Stream, parts []shot) (making, error) {
+	if err := os.Mkdir(e.out, 0o700); err != nil {
+		return making{}, err
+	}
+	var names []string
+	for i, p := range parts {
+		name := fmt.Sprintf("%s_StaticThumbnail_%06d.jpg", basename(src.name(), maxName), i+1)
+		if err := w.snapshot(ctx, src, video, p.from, "", filepath.Join(e.out, name)); err != nil {
+			return making{}, err
+		}
+		names = append(names, name)
+		e.progress(50 + 49*float64(i+1)/float64(len(parts)))
+	}
+	return making{files: outputs(e.out, names)}, nil
 }
 
 // fadesBetween darkens the ends of the parts of a picture. The filter keeps what

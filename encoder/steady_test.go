@@ -1,7 +1,9 @@
 package encoder
 
 import (
+	"bytes"
 	"fmt"
+	"image/jpeg"
 	"math"
 	"os"
 	"path/filepath"
@@ -161,6 +163,22 @@ func TestDigest(t *testing.T) {
 	if info, err = tools(t).Probe(t.Context(), path); err != nil || pickVideo(info).Frames != 200 || pickAudio(info) != nil {
 		t.Errorf("%+v, %v", info, err)
 	}
+	if out, e = s.runTask(ams.VideoThumbnails, `{"Version":"1.0","Options":{"OutputType":"image","MaxStaticThumbnailCount":"4"}}`, "scenes.mp4", scenes); e != nil {
+		t.Fatal(e)
+	}
+	if got := s.files(out); len(got) != 4 || got[3] != "scenes_StaticThumbnail_000004.jpg" {
+		t.Fatalf("%q", got)
+	}
+	for i, name := range s.files(out) { // of each scene one, from its middle
+		_, b := s.read(out, name)
+		picture, err := jpeg.Decode(bytes.NewReader(b))
+		if err != nil || picture.Bounds().Dx() != 160 {
+			t.Fatal(picture.Bounds(), err)
+		}
+		if r, _, _, _ := picture.At(80, 45).RGBA(); math.Abs(float64(r>>8)-float64(0x20+0x40*i)) > 6 {
+			t.Errorf("%s is %#x", name, r>>8)
+		}
+	}
 	sound := clip(t, "sound.m4a", "-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac")
 	if _, e = s.runTask(ams.VideoThumbnails, `{"version":"1.0"}`, "sound.m4a", sound); e == nil || e.Code != ams.ContentUnsupported || !strings.Contains(e.Message, "no video") {
 		t.Errorf("%v", e)
@@ -207,7 +225,8 @@ func TestProcessorConfigurations(t *testing.T) {
 		{ams.Hyperlapse, `{"Options":{"Speed":101}}`, "Speed"},
 		{ams.Hyperlapse, `{"Options":{"Sped":1}}`, "Sped"},
 		{ams.Stabilizer, `{"Strength":1}`, "Strength"},
-		{ams.VideoThumbnails, `{"Options":{"OutputType":"image"}}`, "image"},
+		{ams.VideoThumbnails, `{"Options":{"OutputType":"sound"}}`, "sound"},
+		{ams.VideoThumbnails, `{"Options":{"OutputType":"image","MaxStaticThumbnailCount":"101"}}`, "MaxStaticThumbnailCount"},
 		{ams.VideoThumbnails, `{"Options":{"OutputAudio":"loud"}}`, "loud"},
 		{ams.VideoThumbnails, `{"Options":{"MaxMotionThumbnailDurationInSecs":"-3"}}`, "3600"},
 		{ams.VideoThumbnails, `nothing`, "JSON"},
