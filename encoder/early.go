@@ -96,18 +96,22 @@ func (g *growth) encode(ctx context.Context, tools ffmpeg.Tools, inputs []string
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { encoded <- tools.Run(working, g.plan.Args(inputs, g.dir), progress) }()
-	tick := time.NewTicker(lookTime)
-	defer tick.Stop()
+	timer := time.NewTimer(lookTime)
+	defer timer.Stop()
 	for {
 		select {
 		case err := <-encoded:
 			return err
-		case <-tick.C:
+		case <-timer.C:
+			begin := time.Now()
 			if err := g.look(working, false); err != nil {
 				stop()
 				<-encoded
 				return err
 			}
+			// A file of hours takes longer to look at: no more than a twentieth of
+			// the time goes into that.
+			timer.Reset(max(lookTime, 20*time.Since(begin)))
 		}
 	}
 }
