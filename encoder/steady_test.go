@@ -123,6 +123,30 @@ func TestSteady(t *testing.T) {
 	}
 }
 
+// An ffmpeg that was built without vid.stab steadies by another filter.
+func TestSteadyWithout(t *testing.T) {
+	err := tools(t).Run(t.Context(), []string{"-f", "lavfi", "-i", "testsrc2=size=64x64:duration=1", "-vf", "nosuchfilter", "-f", "null", "-"}, nil)
+	if !lacks(err, "nosuchfilter") || lacks(err, "vidstabdetect") {
+		t.Fatalf("%v", err)
+	}
+	s := newService(t, jobqueue.Config{})
+	w := s.worker("one")
+	lesser := filepath.Join(t.TempDir(), "ffmpeg")
+	if err := os.WriteFile(lesser, []byte("#!/bin/sh\ncase \"$*\" in *vidstab*) echo \"[AVFilterGraph @ 0x1] No such filter: 'vidstabdetect'\" >&2; exit 1;; esac\nexec "+w.c.Tools.FFmpeg+" \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.c.Tools.FFmpeg = lesser
+	s.run(w)
+	out, e := s.runTask(ams.Stabilizer, "", "film.mp4", film(t, "1", "160x90", "25"))
+	if e != nil {
+		t.Fatal(e)
+	}
+	path, _ := s.read(out, "film_stabilized.mp4")
+	if info, err := tools(t).Probe(t.Context(), path); err != nil || pickVideo(info).Frames != 25 {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
 // A digest has a part of each scene, for as long as it is to be, with a fade
 // between; a short film stays whole.
 func TestDigest(t *testing.T) {
