@@ -342,7 +342,8 @@ func TestClip(t *testing.T) {
 		says       string
 	}{
 		{`{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT1.5S"}`, `{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT3S"}`, ""},
-		{`{"@odata.type":"#Microsoft.Media.UtcClipTime","time":"2020-01-01T00:00:00Z"}`, ``, "UtcClipTime"},
+		{`{"@odata.type":"#Microsoft.Media.UtcClipTime","time":"2020-01-01T00:00:00Z"}`, ``, ""}, // of a live archive, as is seen when it runs
+		{`{"@odata.type":"#Microsoft.Media.UtcClipTime","time":"noon"}`, ``, "noon"},
 		{`{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT3S"}`, `{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"PT3S"}`, "not after"},
 		{`{"@odata.type":"#Microsoft.Media.AbsoluteClipTime","time":"yesterday"}`, ``, "yesterday"},
 	} {
