@@ -37,7 +37,13 @@ func (p *Plan) Args(paths []string, dir string) []string {
 	if p.accelerated() {
 		args = append(args, p.Video.Rungs[0].device()...)
 	}
+	if p.single {
+		args = append(args, "-filter_complex_threads", "1")
+	}
 	for i, in := range p.Inputs {
+		if p.single {
+			args = append(args, "-threads", "1")
+		}
 		args = append(args, in.open(paths[i], p.Tolerant)...)
 	}
 	var graph []string

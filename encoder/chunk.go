@@ -91,15 +91,22 @@ func (p *Plan) chunks(srcs []Source, how How) []chunk {
 	seconds := float64(v.Frames) / fps / float64(max(2, how.Lanes)*chunksPerLane)
 	seconds = min(max(seconds, shortestChunk.Seconds()), longestChunk.Seconds())
 	size := max(1, int64(math.Round(seconds*fps/float64(gop)))) * gop
-	n := (v.Frames + size/2) / size // the last is the shortest, if it can be: lanes end at about the same time
 	if v.Frames < 2*size {
 		return nil
 	}
+	gops := (v.Frames + gop - 1) / gop
+	n := min(gops, (v.Frames+size/2)/size)
+	// The longer ones first, so that lanes end at about the same time.
 	var all []chunk
-	for i := range n {
-		all = append(all, chunk{Start: i * size, Frames: size, Last: i == n-1})
+	for i, start := int64(0), int64(0); i < n; i++ {
+		c := chunk{Start: start, Frames: gops / n * gop, Last: i == n-1}
+		if i < gops%n {
+			c.Frames += gop
+		}
+		c.Frames = min(c.Frames, v.Frames-start)
+		start += c.Frames
+		all = append(all, c)
 	}
-	all[n-1].Frames = v.Frames - all[n-1].Start
 	return all
 }
 
@@ -112,6 +119,7 @@ const settled = 0.5
 func (c chunk) of(p *Plan) *Plan {
 	q, v := *p, *p.Video
 	q.Video, q.Audio, q.Files = &v, nil, nil
+	q.single = true
 	pic := v.Parts[0]
 	in := p.Inputs[pic.Input]
 	at := func(frame float64) time.Duration { return time.Duration(frame / v.Rate.Float() * float64(time.Second)) }

@@ -44,6 +44,8 @@ func (s *service) team() (chunks string) {
 	for _, name := range []string{"one", "two"} {
 		w := s.worker(name)
 		w.c.Lanes, w.c.Chunks, w.c.Share = 2, chunks, true
+		w.c.Scratch = filepath.Join(s.dir, "scratch of "+name)
+		w.scratch = filepath.Join(w.c.Scratch, name)
 		s.run(w)
 	}
 	return chunks

@@ -26,6 +26,7 @@ type Plan struct {
 	Report   bool    `json:",omitempty"` // rungs are compared with the source
 	Early    bool    `json:",omitempty"` // it plays while it is made
 	v2       bool    // files that describe outputs are XML
+	single   bool    // one thread for each step: other runs keep the other cores busy, and threads cost a little
 	growing  bool    // files are made so that they can be read while they grow
 }
 
