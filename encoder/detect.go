@@ -255,55 +255,45 @@ func videoOf(src *Source) analysis.Video {
 	return v
 }
 
-func runFaces(ctx context.Context, w *Worker, e *errand) (making, error) {
-	x, err := parseFaces(configuration(e.task.Preset))
+// observe runs the command as the task's configuration says, which parse reads, and
+// stores in a file with suffix what write makes of the detections.
+func observe[T any](ctx context.Context, w *Worker, e *errand, command need, what, suffix string, parse func(string) (*T, error), write func(*analysis.Detections, analysis.Video, *T) ([]byte, error)) (making, error) {
+	x, err := parse(configuration(e.task.Preset))
 	if err != nil {
 		return making{}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
 	}
 	return w.sight(ctx, e, func(src *Source, v analysis.Video, progress func(float64)) (string, []byte, error) {
-		d, err := w.detect(ctx, facesCommand, e.dir, "faces", src, x, progress)
+		d, err := w.detect(ctx, command, e.dir, what, src, x, progress)
 		if err != nil {
 			return "", nil, err
 		}
-		var b []byte
-		if x.Mode == "aggregateEmotion" {
-			if b, err = d.EmotionsJSON(v, x.window, x.every); err != nil {
-				err = badResult(facesCommand, err)
-			}
-		} else {
-			b, err = d.FacesJSON(v, x.Mode == "perFaceEmotion")
+		b, err := write(d, v, x)
+		return suffix, b, err
+	})
+}
+
+func runFaces(ctx context.Context, w *Worker, e *errand) (making, error) {
+	return observe(ctx, w, e, facesCommand, "faces", "_annotations.json", parseFaces, func(d *analysis.Detections, v analysis.Video, x *faceOptions) ([]byte, error) {
+		if x.Mode != "aggregateEmotion" {
+			return d.FacesJSON(v, x.Mode == "perFaceEmotion")
 		}
-		return "_annotations.json", b, err
+		b, err := d.EmotionsJSON(v, x.window, x.every)
+		if err != nil {
+			return nil, badResult(facesCommand, err)
+		}
+		return b, nil
 	})
 }
 
 func runMotion(ctx context.Context, w *Worker, e *errand) (making, error) {
-	x, err := parseMotion(configuration(e.task.Preset))
-	if err != nil {
-		return making{}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
-	}
-	return w.sight(ctx, e, func(src *Source, v analysis.Video, progress func(float64)) (string, []byte, error) {
-		d, err := w.detect(ctx, motionCommand, e.dir, "motion", src, x, progress)
-		if err != nil {
-			return "", nil, err
-		}
-		b, err := d.MotionJSON(v, x.Zones, x.Light, x.merge)
-		return "_motion.json", b, err
+	return observe(ctx, w, e, motionCommand, "motion", "_motion.json", parseMotion, func(d *analysis.Detections, v analysis.Video, x *motionOptions) ([]byte, error) {
+		return d.MotionJSON(v, x.Zones, x.Light, x.merge)
 	})
 }
 
 func runText(ctx context.Context, w *Worker, e *errand) (making, error) {
-	x, err := parseText(configuration(e.task.Preset))
-	if err != nil {
-		return making{}, jobErrorf(ams.ConfigurationUnsupported, "%s", err)
-	}
-	return w.sight(ctx, e, func(src *Source, v analysis.Video, progress func(float64)) (string, []byte, error) {
-		d, err := w.detect(ctx, textCommand, e.dir, "text", src, x, progress)
-		if err != nil {
-			return "", nil, err
-		}
-		b, err := d.TextJSON(v, x.advanced)
-		return "_ocr.json", b, err
+	return observe(ctx, w, e, textCommand, "text", "_ocr.json", parseText, func(d *analysis.Detections, v analysis.Video, x *textOptions) ([]byte, error) {
+		return d.TextJSON(v, x.advanced)
 	})
 }
 
